@@ -1,0 +1,35 @@
+.PHONY: demo test quick install lint clean
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+demo: install
+	$(BIN)/lemari demo
+
+test: install-dev lint
+	$(BIN)/python -m pytest
+
+quick: install-dev
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: install-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+install: .venv/installed
+install-dev: .venv/installed-dev
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/installed: pyproject.toml constraints.txt | .venv/bin/python
+	$(BIN)/python -m pip install -q -c constraints.txt -e .
+	touch $@
+
+.venv/installed-dev: pyproject.toml constraints.txt | .venv/bin/python
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[dev]"
+	touch $@ .venv/installed
+
+clean:
+	rm -rf .venv
