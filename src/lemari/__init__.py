@@ -1,0 +1,35 @@
+"""Lemari: autoencoders from unlabelled data, and the use of their codes.
+
+>>> from lemari import VAE, load
+
+Names are resolved when first used, so that `import lemari` costs next to nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lemari.surfaces.estimator import AE, CVAE, VAE, BetaVAE, load
+
+__version__ = "0.1.0"
+
+PLACES = {
+    "AE": "lemari.surfaces.estimator",
+    "VAE": "lemari.surfaces.estimator",
+    "BetaVAE": "lemari.surfaces.estimator",
+    "CVAE": "lemari.surfaces.estimator",
+    "load": "lemari.surfaces.estimator",
+    "open_data": "lemari.sources",
+    "LemariError": "lemari.errors",
+}
+__all__ = [*PLACES, "__version__"]  # noqa: PLE0604
+
+
+def __getattr__(name: str):
+    if name in PLACES:
+        return getattr(import_module(PLACES[name]), name)
+    raise AttributeError(f"module 'lemari' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

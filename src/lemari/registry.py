@@ -1,0 +1,81 @@
+"""Names and where they live. A row is imported only when somebody asks for it.
+
+Third parties add rows through the entry-point groups `lemari.variants` and `lemari.networks`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
+from importlib import import_module
+from importlib.metadata import entry_points
+
+from lemari.errors import UsageError
+
+
+def nearest(name: str, known: Iterable[str], what: str) -> str:
+    """The sentence that answers a wrong name: the nearest right one and the whole list."""
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    guess = f"; did you mean {close[0]!r}?" if close else "."
+    return f"There is no {what} {name!r}{guess} Known: {', '.join(known)}."
+
+
+class Registry(Mapping[str, Callable]):
+    """name -> "module:function", resolved when asked for."""
+
+    def __init__(self, what: str, group: str, rows: dict[str, str]) -> None:
+        self.what, self.group, self.builtin = what, group, rows
+
+    @cached_property
+    def rows(self) -> dict[str, str]:
+        """Built-in rows first; an installed package may add names but never replace one."""
+        found = {point.name: point.value for point in entry_points(group=self.group)}
+        return self.builtin | {name: at for name, at in found.items() if name not in self.builtin}
+
+    def __getitem__(self, name: str) -> Callable:
+        if name not in self.rows:
+            raise UsageError(nearest(name, self.rows, self.what))
+        module, function = self.rows[name].split(":")
+        return getattr(import_module(module), function)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.rows
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+VARIANTS = Registry(
+    "variant",
+    "lemari.variants",
+    {
+        "ae": "lemari.variants.ae:ae",
+        "vae": "lemari.variants.vae:vae",
+        "beta-vae": "lemari.variants.beta_vae:beta_vae",
+        "cvae": "lemari.variants.cvae:cvae",
+        "chapter-ae": "lemari.variants.course:chapter_ae",
+        "chapter-vae": "lemari.variants.course:chapter_vae",
+        "chapter-faces-vae": "lemari.variants.course:chapter_faces_vae",
+        "lesson-conv-ae": "lemari.variants.course:lesson_conv_ae",
+        "lesson-mlp-vae": "lemari.variants.course:lesson_mlp_vae",
+        "lesson-conv-vae": "lemari.variants.course:lesson_conv_vae",
+    },
+)
+
+NETWORKS = Registry(
+    "network",
+    "lemari.networks",
+    {
+        "mlp": "lemari.networks.mlp:mlp",
+        "residual": "lemari.networks.residual:residual",
+        "chapter": "lemari.networks.course:chapter",
+        "chapter-faces": "lemari.networks.course:chapter_faces",
+        "lesson-conv": "lemari.networks.course:lesson_conv",
+        "lesson-mlp": "lemari.networks.course:lesson_mlp",
+    },
+)

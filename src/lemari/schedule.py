@@ -1,0 +1,57 @@
+"""Numbers that change during training: a schedule maps the step to a weight."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+Schedule = Callable[[int], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """The same value at every step.
+
+    >>> Constant(4.0)(1000)
+    4.0
+    """
+
+    value: float
+
+    def __call__(self, step: int) -> float:
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Ramp:
+    """From 0 to `value` in a straight line over `steps`, then constant: KL warm-up.
+
+    >>> [Ramp(1.0, 4)(step) for step in (0, 2, 4, 9)]
+    [0.0, 0.5, 1.0, 1.0]
+    """
+
+    value: float
+    steps: int
+
+    def __call__(self, step: int) -> float:
+        return self.value * min(1.0, step / self.steps) if self.steps else self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Cosine:
+    """`value`, reached over `warm` steps, then lowered to 0 along half a cosine by step `steps`.
+
+    >>> [round(Cosine(1.0, 10)(step), 3) for step in (0, 5, 10)]
+    [1.0, 0.5, 0.0]
+    """
+
+    value: float
+    steps: int
+    warm: int = 0
+
+    def __call__(self, step: int) -> float:
+        if step < self.warm:
+            return self.value * (step + 1) / (self.warm + 1)
+        part = min(1.0, (step - self.warm) / max(1, self.steps - self.warm))
+        return self.value * 0.5 * (1 + math.cos(math.pi * part))
