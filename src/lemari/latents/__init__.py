@@ -1,0 +1,1 @@
+"""Laws of the code: posteriors (from the encoder's output) and priors."""

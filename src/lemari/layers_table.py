@@ -1,0 +1,70 @@
+"""A model as a table of layers: output shapes and parameter counts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from lemari.model import Autoencoder, effective_beta
+from lemari.types import Batch
+
+
+def count(module: nn.Module) -> int:
+    """Trainable numbers."""
+    return sum(p.numel() for p in module.parameters() if p.requires_grad)
+
+
+def parameter_counts(model: Autoencoder) -> dict[str, int]:
+    """encoder, decoder, anything else, and the total."""
+    total, encoder, decoder = count(model), count(model.encoder), count(model.decoder)
+    return {
+        "encoder": encoder,
+        "decoder": decoder,
+        "other": total - encoder - decoder,
+        "total": total,
+    }
+
+
+@torch.no_grad()
+def layer_table(model: Autoencoder) -> list[dict[str, Any]]:
+    """One row a layer: name, kind, output shape without the batch, parameters, part.
+
+    Found by running one example of zeros through the model.
+    """
+    rows: list[dict[str, Any]] = []
+    handles = []
+
+    def watch(part: str, name: str, layer: nn.Module) -> None:
+        def hook(module: nn.Module, inputs: tuple, output: torch.Tensor) -> None:
+            shape = tuple(output.shape[1:])
+            kind = type(module).__name__
+            rows.append({"name": f"{part}.{name}", "kind": kind, "output": shape,
+                         "parameters": count(module), "part": part})  # fmt: skip
+
+        handles.append(layer.register_forward_hook(hook))
+
+    for part, net in (("encoder", model.encoder), ("decoder", model.decoder.net)):
+        for name, layer in net.named_children():
+            watch(part, name, layer)
+    was = model.training
+    try:
+        model.eval()(Batch(torch.zeros(2, *model.data.shape)))
+    finally:
+        model.train(was)
+        for handle in handles:
+            handle.remove()
+    return rows
+
+
+def describe(model: Autoencoder) -> dict[str, Any]:
+    """Layers, parameter counts, code and effective beta: what `lemari models show` prints."""
+    return {
+        "shape": list(model.data.shape),
+        "code": list(model.code),
+        "layers": [row | {"output": list(row["output"])} for row in layer_table(model)],
+        "parameters": parameter_counts(model),
+        "terms": [term.name for term in model.terms],
+        "effective_beta": effective_beta(model),
+    }

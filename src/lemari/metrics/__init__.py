@@ -1,0 +1,1 @@
+"""Measures. Each stands beside a baseline where it is shown."""

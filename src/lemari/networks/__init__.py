@@ -1,0 +1,1 @@
+"""Encoder and decoder networks. Sizes come from the Schema; a name picks one."""

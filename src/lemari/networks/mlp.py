@@ -1,0 +1,49 @@
+"""Fully connected networks, for tables and for small pictures."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from lemari.networks.layers import Coder, Nets
+from lemari.types import Schema
+
+
+def chain(sizes: list[int]) -> list[nn.Module]:
+    """Linear layers from size to size, with ReLU between."""
+    layers: list[nn.Module] = []
+    for before, after in zip(sizes, sizes[1:], strict=False):
+        layers += [nn.Linear(before, after), nn.ReLU(inplace=True)]
+    return layers[:-1]
+
+
+def widths_for(size: int) -> tuple[int, ...]:
+    """Two hidden layers that suit examples of `size` numbers.
+
+    >>> widths_for(784), widths_for(30), widths_for(3)
+    ((512, 256), (64, 32), (32, 16))
+    """
+    first = 32
+    while first * 2 <= min(2.2 * size, 512):
+        first *= 2
+    return first, first // 2
+
+
+def mlp(
+    data: Schema, *, latent: int, heads: int, condition: int = 0, widths: tuple[int, ...] = ()
+) -> Nets:
+    """Fully connected encoder and mirrored decoder. `mlp:300-300` sets the hidden widths."""
+    hidden = list(widths or widths_for(data.size))
+    encoder = Coder(nn.Flatten(), *chain([data.size + condition, *hidden, heads * latent]))
+    if condition:
+        encoder = FlatCoder(*list(encoder)[1:])
+    decoder = Coder(
+        *chain([latent + condition, *reversed(hidden), data.size]), nn.Unflatten(1, data.shape)
+    )
+    return Nets(encoder, decoder, (latent,))
+
+
+class FlatCoder(Coder):
+    """A chain that flattens its input before the condition is joined to it."""
+
+    def forward(self, x, c):
+        return super().forward(x.flatten(1), c)

@@ -1,0 +1,54 @@
+"""The default network for pictures of any size: strided convolutions with residual blocks."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from lemari.networks.course import image_shape
+from lemari.networks.layers import Coder, ConvTranspose, Crop, Grid, Nets, Residual, halves
+from lemari.types import Schema
+
+
+def depth_for(height: int, width: int) -> int:
+    """How often to halve, so that the smaller side ends at 4 to 7.
+
+    >>> [depth_for(side, side) for side in (8, 28, 32, 64, 256)]
+    [1, 2, 3, 4, 6]
+    """
+    side, depth = min(height, width), 0
+    while side >= 8:
+        side, depth = (side + 1) // 2, depth + 1
+    return max(1, depth)
+
+
+def widths_for(depth: int) -> tuple[int, ...]:
+    """Feature maps of each stage, finest first: 48, 96, then 128.
+
+    >>> widths_for(4)
+    (48, 96, 128, 128)
+    """
+    return tuple(min(128, 48 * 2**stage) for stage in range(depth))
+
+
+def residual(
+    data: Schema, *, latent: int, heads: int, condition: int = 0, widths: tuple[int, ...] = ()
+) -> Nets:
+    """Strided convolutions with residual blocks; any size from 8x8. `residual:32-64` sets maps."""
+    channels, height, width = image_shape(data, "residual")
+    widths = widths or widths_for(depth_for(height, width))
+    sizes = halves(height, width, len(widths))
+    grid = (widths[-1], *sizes[-1])
+    flat = grid[0] * grid[1] * grid[2]
+    encoder: list[nn.Module] = []
+    for before, after in zip((channels + condition, *widths), widths, strict=False):
+        encoder += [nn.Conv2d(before, after, 3, 2, 1), Residual(after)]
+    encoder += [nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(flat, heads * latent)]
+    decoder: list[nn.Module] = [nn.Linear(latent + condition, flat), Grid(*grid)]
+    for stage in range(len(widths) - 1, 0, -1):
+        extra = tuple(1 - side % 2 for side in sizes[stage])
+        up = ConvTranspose(widths[stage], widths[stage - 1], 3, 2, 1, extra)
+        decoder += [Residual(widths[stage]), nn.ReLU(inplace=True), up]
+    last = nn.Conv2d(widths[0], 4 * channels, 3, padding=1)
+    decoder += [Residual(widths[0]), nn.ReLU(inplace=True), last, nn.PixelShuffle(2)]
+    decoder += [Crop(height, width)]
+    return Nets(Coder(*encoder), Coder(*decoder), (latent,))

@@ -1,0 +1,152 @@
+"""A fitted model as a folder: a recipe, a format, weights, and an index with their sums.
+
+    recipe.json format.json weights.safetensors     what the model is
+    index.json                                      version and sha256 of each, written last
+
+Nothing in it is code or names code: variants and networks come from closed registries.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lemari.errors import ModelFileError, RunError, UsageError
+from lemari.files import read_json, sha256, sweep, write_json
+from lemari.formats import Format, format_from_json
+from lemari.model import Autoencoder
+from lemari.registry import VARIANTS
+from lemari.train import Plan, random_state
+from lemari.types import Schema
+from lemari.weights import read_tensors, write_tensors
+
+VERSION = 1
+PARTS = ("recipe.json", "format.json", "weights.safetensors")
+Option = str | int | float | bool | None
+
+
+class DataReference(BaseModel):
+    """Where the training data came from, and what is needed to see whether it is the same."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: str | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+    rows: int = 0
+    fingerprint: str = ""
+    official_split: bool = False
+
+
+class Recipe(BaseModel):
+    """All that leads from data to weights; with the same machine and threads, bit for bit."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    version: Literal[1] = 1
+    variant: str
+    options: dict[str, Option] = Field(default_factory=dict)
+    epochs: int = Field(10, ge=1)
+    batch_size: int = Field(128, ge=1)
+    lr: float = Field(1e-3, gt=0)
+    seed: int = 0
+    schedule: Literal["constant", "cosine"] = "cosine"
+    threads: int = Field(1, ge=1)
+    precision: Literal["float32", "bfloat16"] = "float32"
+    held_out: float = Field(0.1, ge=0, lt=1)
+    data: DataReference = DataReference()
+
+    @property
+    def plan(self) -> Plan:
+        return Plan(self.epochs, self.batch_size, self.lr, self.seed, self.schedule)
+
+
+def build(schema: Schema, recipe: Recipe) -> Autoencoder:
+    """The untrained model of a recipe, its first weights drawn from the recipe's seed."""
+    with random_state(recipe.seed):
+        model = VARIANTS[recipe.variant](schema, **recipe.options)
+    model.bfloat16 = recipe.precision == "bfloat16"
+    return model.to(memory_format=torch.channels_last)
+
+
+@dataclass
+class Fitted:
+    """A trained model with the format that its data came in and the recipe that made it."""
+
+    model: Autoencoder
+    format: Format
+    recipe: Recipe
+
+    def save(self, folder: Path | str) -> Path:
+        """Write the parts and, last, the index. What was there stays whole until then."""
+        folder = Path(folder)
+        if folder.is_file():
+            raise RunError(f"{folder} is a file; give a folder to save the model in.")
+        write_json(folder / "recipe.json", self.recipe.model_dump())
+        write_json(folder / "format.json", self.format.to_json())
+        write_tensors(folder / "weights.safetensors", single(self.model.state_dict()))
+        sums = {name: sha256(folder / name) for name in PARTS}
+        write_json(folder / "index.json", {"version": VERSION, "sha256": sums})
+        sweep(folder)
+        return folder
+
+    @classmethod
+    def load(cls, folder: Path | str) -> Fitted:
+        """Read a folder back, every part checked first. Raises ModelFileError."""
+        folder = Path(folder)
+        check_index(folder)
+        recipe = read_recipe(folder / "recipe.json")
+        format = format_from_json(read_json(folder / "format.json"))
+        expected = shapes_of(format.schema, recipe)
+        tensors = read_tensors(folder / "weights.safetensors", expected)
+        model = build(format.schema, recipe)
+        model.load_state_dict(tensors)
+        return cls(model.eval(), format, recipe)
+
+
+def single(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """float64 weights as float32: tables are used in double precision, but trained in single."""
+    return {n: t.float() if t.dtype == torch.float64 else t for n, t in tensors.items()}
+
+
+def check_index(folder: Path) -> None:
+    """Every part is there and has the sum that was written last."""
+    if not (folder / "index.json").is_file():
+        where = "does not exist" if not folder.exists() else "holds no finished model"
+        raise ModelFileError(
+            f"{folder} {where}; give the folder of a run, or finish it with "
+            f"`lemari train --resume {folder}`."
+        )
+    index = read_json(folder / "index.json")
+    if not isinstance(index, dict) or index.get("version") != VERSION:
+        raise ModelFileError(f"{folder} was written by another version of Lemari.")
+    sums = index.get("sha256")
+    if not isinstance(sums, dict) or set(sums) != set(PARTS):
+        raise ModelFileError(f"{folder / 'index.json'} was changed after saving.")
+    for name, expected in sums.items():
+        if sha256(folder / name) != expected:
+            raise ModelFileError(
+                f"{folder / name} is not the file that was saved: it is truncated or was "
+                "changed. Use a backup, or train again."
+            )
+
+
+def read_recipe(path: Path) -> Recipe:
+    """A recipe, strictly: unknown keys and wrong types are refused."""
+    try:
+        return Recipe.model_validate(read_json(path), strict=True)
+    except ValidationError as fault:
+        first = fault.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ModelFileError(f"{path}: {place}: {first['msg']}.") from fault
+
+
+def shapes_of(schema: Schema, recipe: Recipe) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the weights that a recipe leads to, without allocating them."""
+    try:
+        with torch.device("meta"):
+            model = VARIANTS[recipe.variant](schema, **recipe.options)
+    except (TypeError, UsageError) as fault:
+        raise ModelFileError(f"The recipe cannot be built: {fault}") from fault
+    return {name: tuple(t.shape) for name, t in model.state_dict().items()}

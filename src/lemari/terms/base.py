@@ -1,0 +1,32 @@
+"""What every term has: a weight, the parts that it trains, and what it needs of them."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from lemari.schedule import Constant, Schedule
+from lemari.types import Trace
+
+EVERYTHING = ("condition", "corrupt", "encoder", "posterior", "prior", "decoder")
+
+
+class Term(nn.Module):
+    """A weighted summand of the loss.
+
+    `weight` is a number or a schedule of the step; `trains` names the parts of the model that
+    the term's gradient may reach; `needs` names traits that the posterior must have.
+    """
+
+    name = "term"
+    needs: frozenset[str] = frozenset()
+
+    def __init__(
+        self, weight: float | Schedule = 1.0, trains: tuple[str, ...] = EVERYTHING
+    ) -> None:
+        super().__init__()
+        self.weight = weight if callable(weight) else Constant(weight)
+        self.trains = trains
+
+    def forward(self, t: Trace, model: nn.Module) -> Tensor:
+        """Nats, shape (B,)."""
+        raise TypeError(f"{type(self).__name__} must define forward")
