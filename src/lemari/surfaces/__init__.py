@@ -1,0 +1,1 @@
+"""How people reach Lemari: estimators and commands. They parse, call and show; no logic."""

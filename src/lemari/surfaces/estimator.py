@@ -1,0 +1,239 @@
+"""scikit-learn estimators: one class a variant, made from the variant's signature.
+
+    VAE(latent=2).fit(X).transform(X)
+
+`X` is an array of rows or pictures ((N, D), (N, H, W), (N, H, W, C) or (N, C, H, W)), or anything
+that `lemari.open_data` takes: a folder of pictures, a file, a name such as "digits".
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from lemari.doctor import Evidence, examine
+from lemari.feed import Feed
+from lemari.machine import threads
+from lemari.metrics.likelihood import kl_profile, scores
+from lemari.model import effective_beta
+from lemari.sources import open_data
+from lemari.store import Fitted, build
+from lemari.tasks.embed import decode, encode, reconstruct
+from lemari.tasks.generate import prior_codes, settle
+from lemari.tasks.plan import Request, recipe_for, sized, variant_options
+from lemari.train import Training
+from lemari.types import Finding, Rows
+
+TRAINING = ("epochs", "batch_size", "lr", "schedule", "threads", "precision")
+FIRST = {"latent": 2, "network": "auto", "epochs": 10, "batch_size": 128, "lr": 1e-3,
+         "random_state": 0}  # fmt: skip
+LAST = {"shape": None, "schedule": None, "threads": None, "precision": None}
+BLOCK = 512
+
+
+class AutoencoderEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """What every variant's estimator does."""
+
+    variant = ""
+    conditional = False
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Train on X. `y` (N,) classes is needed by conditional variants and ignored by others."""
+        X, y = self._checked(X, y, reset=True)
+        source = open_data(X, shape=self.shape, label=y)
+        fmt, _ = sized(source.learn(), self.network)
+        rows = source.load(fmt)
+        chosen = {k: getattr(self, k) for k in variant_options(self.variant)}
+        training = {k: getattr(self, k) for k in TRAINING}
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        request = Request(self.variant, chosen, seed=seed, held_out=0.0, **training)
+        recipe = recipe_for(fmt.schema, request)
+        model, feed = build(fmt.schema, recipe), Feed(rows.x, rows.y, fmt)
+        with threads(recipe.threads):
+            self.history_ = [r for r in Training(model, feed, recipe.plan).run()
+                             if hasattr(r, "number")]  # fmt: skip
+            settle(model, encode(model, feed))
+            self.findings_ = findings(model, feed)
+        self._keep(Fitted(model.eval(), fmt, recipe))
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Codes (posterior means), (N, latent)."""
+        feed, kept = self._feed(X)
+        with self._threads():
+            return encode(self.fitted_.model, feed).astype(kept) if kept != np.float64 else (
+                np.concatenate([self._codes(b) for b in feed.batches(BLOCK)]))  # fmt: skip
+
+    def inverse_transform(self, X: Any, y: Any = None) -> np.ndarray:
+        """Decoded examples of codes (N, latent), in the shape and range that `fit` was given."""
+        check_is_fitted(self)
+        return self._user(decode(self.fitted_.model, np.asarray(X), self._classes(y, len(X))))
+
+    def reconstruct(self, X: Any) -> np.ndarray:
+        """What the model makes of each example, in the shape and range that `fit` was given."""
+        feed, _ = self._feed(X)
+        with self._threads(), torch.no_grad():
+            parts = [reconstruct(self.fitted_.model, b).numpy() for b in feed.batches(BLOCK)]
+        return self._user(np.concatenate(parts))
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Log-likelihood bound at the posterior mean, (N,), nats; higher is more normal."""
+        feed, _ = self._feed(X)
+        with self._threads():
+            parts = [scores(self.fitted_.model, b).double() for b in feed.batches(BLOCK)]
+        return torch.cat(parts).numpy()
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Mean of `score_samples`: nats per example, higher is better."""
+        return float(self.score_samples(X).mean())
+
+    def sample(self, n_samples: int = 1, y: Any = None, random_state: Any = 0) -> np.ndarray:
+        """New examples from the prior; `y` asks a conditional model for a class."""
+        check_is_fitted(self)
+        seed = int(check_random_state(random_state).randint(2**31 - 1))
+        codes = prior_codes(self.fitted_.model, n_samples, seed)
+        return self._user(decode(self.fitted_.model, codes, self._classes(y, n_samples)))
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write recipe, format and weights into a folder that `lemari.load` reads."""
+        check_is_fitted(self)
+        return self.fitted_.save(Path(path))
+
+    @property
+    def _n_features_out(self) -> int:
+        return int(np.prod(self.fitted_.model.code))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        tags.target_tags.required = self.conditional
+        return tags
+
+    def _checked(self, X: Any, y: Any, reset: bool) -> tuple[Any, Any]:
+        """Rows of numbers checked as scikit-learn does it; pictures and names as they are."""
+        if isinstance(X, str | os.PathLike) or getattr(np.asarray(X), "ndim", 2) > 2:
+            return X, y
+        if not self.conditional or not reset:
+            return validate_data(self, X, reset=reset, ensure_min_samples=1), None
+        X, y = validate_data(self, X, y, reset=True, multi_output=True, dtype="numeric")
+        return X, column_or_1d(y, warn=True)
+
+    def _rows(self, X: Any) -> Rows:
+        check_is_fitted(self)
+        X, _ = self._checked(X, None, reset=False)
+        if isinstance(X, str | os.PathLike):
+            return open_data(X).load(self.fitted_.format)
+        return Rows(self.fitted_.format.from_array(X), None, ())
+
+    def _feed(self, X: Any) -> tuple[Feed, np.dtype]:
+        """The rows as the model sees them, and the type in which results are returned."""
+        rows = self._rows(X)
+        double = self.fitted_.model.data.kind == "table"
+        given = getattr(X, "dtype", np.dtype(np.float64))
+        kept = given if given == np.float32 else np.dtype(np.float64)
+        unit = Double(self.fitted_.format) if double else self.fitted_.format
+        return Feed(rows.x, rows.y, unit), kept
+
+    @torch.no_grad()
+    def _codes(self, batch) -> np.ndarray:
+        model = self.fitted_.model
+        return model.encode(model.corrupt(batch), model.condition(batch)).mean.flatten(
+            1).double().numpy()  # fmt: skip
+
+    def _user(self, x: np.ndarray) -> np.ndarray:
+        return self.fitted_.format.to_user(x)
+
+    def _classes(self, y: Any, count: int) -> np.ndarray | None:
+        """Class names (or one for all) as class numbers."""
+        if y is None:
+            return None
+        names = [str(v) for v in np.broadcast_to(np.asarray(y), (count,))]
+        index = {name: i for i, name in enumerate(self.fitted_.format.classes)}
+        return np.array([index.get(name, -1) for name in names], np.int64)
+
+    def _threads(self):
+        return threads(self.fitted_.recipe.threads)
+
+    def _keep(self, fitted: Fitted) -> None:
+        """Tables are used in double precision, so that a row's result never depends on others."""
+        if fitted.model.data.kind == "table":
+            fitted.model.double()
+        self.fitted_ = fitted
+
+
+class Double:
+    """A format whose values the model sees in double precision."""
+
+    def __init__(self, format: Any) -> None:
+        self.format = format
+
+    def unit(self, x: torch.Tensor) -> torch.Tensor:
+        return self.format.unit(x).double()
+
+
+@torch.no_grad()
+def findings(model, feed: Feed) -> list[Finding]:
+    """What the doctor says of up to 256 training rows."""
+    batch = feed.gather(np.arange(min(256, len(feed))))
+    some = Feed(feed.x, feed.y, feed.format, feed.index[:2000])
+    profile = kl_profile(model, some) or {"kl": None, "variance": None}
+    kl, variance = (None if v is None else v.numpy() for v in profile.values())
+    outputs = reconstruct(model.eval(), batch).numpy()
+    return examine(Evidence(kl, variance, outputs, batch.x.numpy(), (), effective_beta(model)))
+
+
+def estimator(name: str, variant: str) -> type[AutoencoderEstimator]:
+    """The estimator class of a variant, its constructor derived from the variant's signature."""
+    own = variant_options(variant)
+    defaults = FIRST | {k: p.default for k, p in own.items() if k not in FIRST} | LAST
+    parameters = [inspect.Parameter(k, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=v)
+                  for k, v in defaults.items()]  # fmt: skip
+
+    def __init__(self, *args: Any, **given: Any) -> None:
+        bound = signature.bind(self, *args, **given)
+        bound.apply_defaults()
+        for key, value in list(bound.arguments.items())[1:]:
+            setattr(self, key, value)
+
+    first = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    signature = inspect.Signature([first, *parameters])
+    __init__.__signature__ = signature
+    from lemari.registry import VARIANTS
+
+    doc = (VARIANTS[variant].__doc__ or "") + "\n    As a scikit-learn transformer."
+    body = {"__init__": __init__, "variant": variant, "__doc__": doc, "__module__": __name__,
+            "conditional": variant == "cvae"}  # fmt: skip
+    return type(name, (AutoencoderEstimator,), body)
+
+
+AE = estimator("AE", "ae")
+VAE = estimator("VAE", "vae")
+BetaVAE = estimator("BetaVAE", "beta-vae")
+CVAE = estimator("CVAE", "cvae")
+CLASSES = {cls.variant: cls for cls in (AE, VAE, BetaVAE, CVAE)}
+
+
+def load(path: str | os.PathLike[str]) -> AutoencoderEstimator:
+    """The estimator of a saved model or run folder; every part is checked and none can run code.
+
+    Raises ModelFileError when the folder is incomplete, was changed, or is not ours.
+    """
+    fitted = Fitted.load(path)
+    recipe = fitted.recipe
+    kind = CLASSES.get(recipe.variant) or estimator("Autoencoder", recipe.variant)
+    given = dict(recipe.options)
+    names = inspect.signature(kind.__init__).parameters
+    given |= {k: getattr(recipe, k) for k in TRAINING}
+    made = kind(**{k: v for k, v in given.items() if k in names}, random_state=recipe.seed)
+    made._keep(fitted)
+    if fitted.format.kind == "table":
+        made.n_features_in_ = len(fitted.format.columns)
+    return made

@@ -1,0 +1,158 @@
+"""After training: scores, findings, codes, pictures, summary, card and report of a run."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lemari import __version__, figures
+from lemari.doctor import Evidence, examine
+from lemari.feed import Feed
+from lemari.files import finite_or_none, write, write_json
+from lemari.layers_table import describe
+from lemari.machine import threads
+from lemari.model import effective_beta, likelihood_of
+from lemari.report import write_report
+from lemari.store import Fitted
+from lemari.tasks.card import card
+from lemari.tasks.diagnose import diagnose
+from lemari.tasks.draw import Scene, draw_all
+from lemari.tasks.embed import reconstruct, write_codes
+from lemari.tasks.evaluate import Evaluation, evaluate
+from lemari.tasks.fit import Job
+from lemari.types import Finding
+
+Say = Callable[[str], None]
+
+
+def finish(
+    folder: Path, fitted: Fitted, job: Job, history: list[dict], say: Say = lambda text: None
+) -> dict[str, Any]:
+    """Write everything that a finished run shows, the report last; returns the summary."""
+    train, held = job.feeds()
+    with threads(job.recipe.threads):
+        e = evaluate(fitted.model, train, held, split=job.split, seed=job.recipe.seed, progress=say)
+        findings = examine(evidence(fitted, held, e, job.notes))
+        classes = job.format.classes
+        scene = Scene(fitted.model, train, held, e, classes, history, job.recipe.seed)
+        say("writing codes")
+        write_codes(folder / "embeddings.parquet", held_rows(job), e.held_codes)
+        draw_all(scene, folder / "figures", say)
+        summary = summarise(folder, fitted, job, history, e, findings)
+        if e.kl is None and len(e.codes) > 1 and scene.image:
+            say("diagnosing generation")
+            summary["diagnosis"] = diagnosis(folder, scene)
+    write_json(folder / "summary.json", finite_or_none(summary))
+    write(folder / "card.md", card(summary).encode())
+    say("writing the report")
+    write_report(folder)
+    return finite_or_none(summary)
+
+
+def held_rows(job: Job):
+    """The held-out rows with their names, in the order of the codes."""
+    from dataclasses import replace
+
+    index, rows = job.held_index, job.held
+    y = None if rows.y is None else rows.y[index]
+    return replace(rows, x=rows.x[:0], y=y, ids=tuple(rows.ids[i] for i in index))
+
+
+def evidence(fitted: Fitted, held: Feed, e: Evaluation, notes: list[str]) -> Evidence:
+    """What the doctor looks at: up to 256 held-out rows and their reconstructions."""
+    batch = held.gather(np.arange(min(256, len(held))))
+    import torch
+
+    with torch.no_grad():
+        outputs = reconstruct(fitted.model.eval(), batch).numpy()
+    return Evidence(e.kl, e.variance, outputs, batch.x.numpy(), notes, effective_beta(fitted.model))
+
+
+def diagnosis(folder: Path, scene: Scene) -> dict[str, Any]:
+    """Numbers and pictures of how a code without a law generates."""
+    found, distance, error = diagnose(
+        scene.model, scene.train, scene.evaluation, scene.classes, scene.seed
+    )
+    target = folder / "figures"
+    figures.save(figures.neighbour_quality(distance, error), target / "between.png")
+    if found.get("area"):
+        shares = figures.class_share(found["area"], found["empty"])
+        figures.save(shares, target / "class-share.png")
+    return found
+
+
+def summarise(
+    folder: Path,
+    fitted: Fitted,
+    job: Job,
+    history: list[dict],
+    e: Evaluation,
+    findings: list[Finding],
+) -> dict[str, Any]:
+    """summary.json: everything in numbers."""
+    about, recipe = describe(fitted.model), job.recipe
+    seconds = sum(r["seconds"] for r in history)
+    rows = len(job.train) * len(history)
+    return {
+        "name": folder.resolve().name,
+        "version": __version__,
+        "variant": recipe.variant,
+        "network": str(recipe.options.get("network", "auto")),
+        "latent": int(np.prod(fitted.model.code)),
+        "data": data_part(job),
+        "parameters": about["parameters"],
+        "layers": about["layers"],
+        "effective_beta": about["effective_beta"],
+        "likelihood": type(likelihood_of(fitted.model)).__name__.removesuffix("Likelihood"),
+        "sigma": likelihood_of(fitted.model).sigma,
+        "epochs": len(history),
+        "seconds": seconds,
+        "rows_per_second": rows / seconds if seconds else None,
+        "loss": {"train": history[-1]["loss"] if history else None, "valid": e.losses["loss"]},
+        "terms": e.losses,
+        "floor": e.floor,
+        "scores": [asdict(score) for score in e.scores],
+        "findings": [asdict(finding) for finding in findings],
+        "command": command(recipe),
+        "next": f"lemari generate {shlex.quote(str(folder))} -n 64 -o samples.png",
+    }
+
+
+def data_part(job: Job) -> dict[str, Any]:
+    """What was trained on, what was held out, what was skipped."""
+    fmt = job.format
+    return {
+        "name": Path(job.recipe.data.name or "array").name,
+        "examples": len(job.train),
+        "held_out": len(job.held_index),
+        "split": job.split,
+        "shape": list(fmt.schema.shape),
+        "classes": list(fmt.classes),
+        "skipped": [{"file": s.item, "reason": s.reason} for s in job.rows.skipped],
+        "notes": job.notes,
+    }
+
+
+def command(recipe) -> str:
+    """The command line that leads to this run."""
+    words = ["lemari", "train", recipe.data.name or "DATA", "--variant", recipe.variant]
+    options = dict(recipe.options) | {
+        "epochs": recipe.epochs,
+        "batch-size": recipe.batch_size,
+        "lr": recipe.lr,
+        "schedule": recipe.schedule,
+        "seed": recipe.seed,
+        "threads": recipe.threads,
+        "precision": recipe.precision,
+    }
+    for key, value in recipe.data.options.items():
+        text = ",".join(map(str, value)) if isinstance(value, list | tuple) else value
+        options[key.replace("_", "-")] = text
+    for key, value in options.items():
+        words += [f"--{key.replace('_', '-')}", str(value)]
+    return shlex.join(words)

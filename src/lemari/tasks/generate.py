@@ -1,0 +1,86 @@
+"""New examples: random codes, grids, traversals, and paths between two examples."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from lemari.errors import UsageError
+from lemari.model import Autoencoder
+from lemari.train import random_state
+
+
+@torch.no_grad()
+def prior_codes(model: Autoencoder, count: int, seed: int = 0, temperature: float = 1.0):
+    """Draws from the model's prior, flattened: (count, D) float32.
+
+    `temperature` scales the distance from the prior's mean: below 1 gives safer, duller draws.
+    """
+    law = model.prior(torch.zeros(count, 0))
+    with random_state(seed):
+        drawn = law.sample()[0]
+    return (law.mean + temperature * (drawn - law.mean)).flatten(1).numpy()
+
+
+def settle(model: Autoencoder, codes: np.ndarray) -> None:
+    """Fit the prior to the training codes (N, D), where it is one that is fitted afterwards."""
+    if hasattr(model.prior, "fit"):
+        model.prior.fit(torch.from_numpy(codes))
+
+
+def normal_quantile(p: np.ndarray) -> np.ndarray:
+    """Inverse of the standard normal distribution function."""
+    return torch.special.ndtri(torch.from_numpy(p)).numpy()
+
+
+def grid_codes(side: int, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """An even side x side grid over a box in the plane of the code, lowest row first.
+
+    Shapes: low, high (2,) -> (side * side, 2); the first coordinate runs to the right.
+    """
+    x = np.linspace(low[0], high[0], side)
+    y = np.linspace(low[1], high[1], side)
+    return np.stack(np.meshgrid(x, y), -1).reshape(-1, 2).astype(np.float32)
+
+
+def embed_plane(points: np.ndarray, size: int, axes: tuple[int, int] = (0, 1)) -> np.ndarray:
+    """Points of a plane as codes of `size` numbers, the others 0: (N, 2) -> (N, size)."""
+    codes = np.zeros((len(points), size), np.float32)
+    if size == 1:
+        codes[:, 0] = points[:, 0]
+    else:
+        codes[:, axes] = points
+    return codes
+
+
+def traversal_codes(
+    start: np.ndarray, dimensions: np.ndarray, values: np.ndarray
+) -> np.ndarray:
+    """`start` with one number changed at a time: (D,) -> (len(dimensions), len(values), D)."""
+    codes = np.tile(start, (len(dimensions), len(values), 1)).astype(np.float32)
+    for row, dimension in enumerate(dimensions):
+        codes[row, :, dimension] = values
+    return codes
+
+
+def path_codes(first: np.ndarray, last: np.ndarray, steps: int, how: str = "linear") -> np.ndarray:
+    """Codes from one to another, both ends included: (steps, D).
+
+    `linear` takes the straight line; `slerp` turns at constant angular speed, so that the length
+    stays near that of typical N(0, I) codes (White 2016, arXiv:1609.04468).
+    """
+    if steps < 2:
+        raise UsageError(f"A path needs at least 2 steps, but {steps} were asked for.")
+    t = np.linspace(0, 1, steps)[:, None]
+    straight = (1 - t) * first + t * last
+    if how == "linear":
+        return straight.astype(np.float32)
+    if how != "slerp":
+        raise UsageError(f"A path is linear or slerp, not {how!r}.")
+    lengths = np.linalg.norm(first) * np.linalg.norm(last)
+    cosine = np.clip(first @ last / max(lengths, 1e-12), -1, 1)
+    angle = np.arccos(cosine)
+    if np.sin(angle) < 1e-4 or lengths < 1e-12:
+        return straight.astype(np.float32)
+    turned = (np.sin((1 - t) * angle) * first + np.sin(t * angle) * last) / np.sin(angle)
+    return turned.astype(np.float32)

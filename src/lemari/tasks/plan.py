@@ -1,0 +1,128 @@
+"""From what the user asked for to a whole recipe, with every automatic choice made and named."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from lemari.errors import DataError, UsageError
+from lemari.formats import Format, ImageFormat
+from lemari.machine import precision_for, threads_for
+from lemari.networks.select import fits, parse, resolve
+from lemari.registry import VARIANTS, nearest
+from lemari.store import DataReference, Recipe
+from lemari.train import mix
+from lemari.types import Rows, Schema
+
+HASHED = 256 << 20
+
+
+@dataclass
+class Request:
+    """What to train. None means: choose for me."""
+
+    variant: str = "vae"
+    options: dict[str, Any] = field(default_factory=dict)  # of the variant: latent, network, ...
+    epochs: int = 10
+    batch_size: int = 128
+    lr: float = 1e-3
+    seed: int = 0
+    schedule: str | None = None
+    threads: int | None = None
+    precision: str | None = None
+    held_out: float = 0.1
+
+
+def variant_options(variant: str) -> dict[str, inspect.Parameter]:
+    """The options of a variant: its signature without the data."""
+    parameters = dict(inspect.signature(VARIANTS[variant]).parameters)
+    parameters.pop("data")
+    return parameters
+
+
+def check_options(variant: str, options: dict[str, Any]) -> None:
+    """Every option is one that the variant has."""
+    known = variant_options(variant)
+    for name in options:
+        if name not in known:
+            raise UsageError(nearest(name, known, f"option of {variant}"))
+
+
+def network_of(variant: str, options: dict[str, Any]) -> str:
+    """The network's name, from the options, the variant's signature, or its preset."""
+    if options.get("network"):
+        return options["network"]
+    parameter = variant_options(variant).get("network")
+    return parameter.default if parameter else getattr(VARIANTS[variant], "network", "auto")
+
+
+def sized(fmt: Format, network: str) -> tuple[Format, str | None]:
+    """The format at a size that the network can take, and a note when that is not the data's."""
+    if not isinstance(fmt, ImageFormat):
+        return fmt, None
+    _, height, width = fmt.shape
+    new = fits(network, "image", height, width)
+    if new == (height, width):
+        return fmt, None
+    note = f"network {network!r} needs other sides: pictures go from {height}x{width} to "
+    return fmt.resized(*new), note + f"{new[0]}x{new[1]} (bilinear)"
+
+
+def recipe_for(schema: Schema, request: Request, data: DataReference | None = None) -> Recipe:
+    """A recipe with every choice made. Raises UsageError when variant and data do not fit."""
+    options = {k: v for k, v in request.options.items() if v is not None}
+    check_options(request.variant, options)
+    network = network_of(request.variant, options)
+    with torch.device("meta"):
+        model = VARIANTS[request.variant](schema, **options)
+    name = parse(resolve(network, schema.kind))[0]
+    published = name.startswith(("chapter", "lesson"))
+    return Recipe(
+        variant=request.variant,
+        options=options,
+        epochs=request.epochs,
+        batch_size=request.batch_size,
+        lr=request.lr,
+        seed=request.seed,
+        schedule=request.schedule or ("constant" if published else "cosine"),
+        threads=threads_for(model, request.threads),
+        precision=precision_for(model, request.precision),
+        held_out=request.held_out,
+        data=data or DataReference(),
+    )
+
+
+def hold_out(rows: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of the training rows and of the held-out rows, both in ascending order.
+
+    With a single row it is both; at least one row is held out of two or more.
+    """
+    if rows == 0:
+        raise DataError("There are no examples to train on; give data with at least one.")
+    if rows == 1 or not share:
+        whole = np.arange(rows)
+        return whole, whole
+    order = np.random.default_rng(mix(seed, 20260101)).permutation(rows)
+    held = min(rows - 1, max(1, round(share * rows)))
+    return np.sort(order[held:]), np.sort(order[:held])
+
+
+def fingerprint(rows: Rows) -> str:
+    """A sum over shape, values (a quarter of a gigabyte of them at most) and labels."""
+    x = rows.x
+    digest = hashlib.sha256(f"{x.shape}{x.dtype}".encode())
+    per_row = max(1, x.nbytes // max(1, len(x)))
+    stride = max(1, -(-len(x) * per_row // HASHED))
+    block = max(1, (16 << 20) // per_row)
+    picked = range(0, len(x), stride)
+    for first in range(0, len(picked), block):
+        part = picked[first : first + block]
+        digest.update(np.ascontiguousarray(x[part.start : part.stop : stride]).data)
+    if rows.y is not None:
+        digest.update(np.ascontiguousarray(rows.y).data)
+    return digest.hexdigest()
