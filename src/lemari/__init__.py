@@ -22,7 +22,7 @@ PLACES = {
     "open_data": "lemari.sources",
     "LemariError": "lemari.errors",
 }
-__all__ = [*PLACES, "__version__"]  # noqa: PLE0604
+__all__ = [*PLACES, "__version__"]
 
 
 def __getattr__(name: str):

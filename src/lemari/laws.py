@@ -190,9 +190,7 @@ def closed_form(q: type, p: type) -> Callable[[Callable], Callable]:
 def kl_normal(q: Normal, p: Normal) -> Tensor:
     """KL per dimension of two diagonal normals, shape batch + event, in nats."""
     ratio = 2 * (q.log_sigma - p.log_sigma)
-    return 0.5 * (
-        ratio.exp() + ((q.mean - p.mean) * (-p.log_sigma).exp()).square() - 1 - ratio
-    )
+    return 0.5 * (ratio.exp() + ((q.mean - p.mean) * (-p.log_sigma).exp()).square() - 1 - ratio)
 
 
 def kl_per_dimension(q: Law, p: Law) -> Tensor | None:

@@ -101,7 +101,5 @@ def likelihood_for(data: Schema, name: str = "gaussian", sigma: float | None = N
             )
         return BernoulliLikelihood(event)
     if name not in LIKELIHOODS:
-        raise UsageError(
-            f"There is no likelihood {name!r}. Known: {', '.join(LIKELIHOODS)}."
-        )
+        raise UsageError(f"There is no likelihood {name!r}. Known: {', '.join(LIKELIHOODS)}.")
     return GaussianLikelihood(event, sigma=1.0 if name == "mse" else sigma, squash=squash)

@@ -12,11 +12,10 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from lemari import figures
-from lemari.errors import RunError
-from lemari.files import write
-from lemari.errors import DataError
+from lemari.errors import DataError, RunError
 from lemari.figures import sheet, style
 from lemari.figures.captions import CAPTIONS, caption
+from lemari.files import write
 
 rng = np.random.default_rng(0)
 EXTENT = (-2.0, 2.0, -1.0, 1.0)

@@ -16,7 +16,9 @@ from lemari.types import Schema
 def image_shape(data: Schema, name: str) -> tuple[int, int, int]:
     """(C, H, W) of the data, or a sentence saying that `name` needs pictures."""
     if data.kind != "image":
-        raise UsageError(f"Network {name!r} needs pictures, but the data is a {data.kind}; use mlp.")
+        raise UsageError(
+            f"Network {name!r} needs pictures, but the data is a {data.kind}; use mlp."
+        )
     channels, height, width = data.shape
     return channels, height, width
 
@@ -87,11 +89,18 @@ def lesson_conv(data: Schema, *, latent: int | None, heads: int, condition: int 
         *(nn.Conv2d(channels + condition, 16, 3, padding=1), nn.ReLU(inplace=True)),
         nn.MaxPool2d(2),
         *(nn.Conv2d(16, 8, 3, padding=1), nn.ReLU(inplace=True), nn.MaxPool2d(2)),
-        *(nn.Conv2d(8, heads * 8, 3, padding=1), *half_open(heads), nn.MaxPool2d(2, padding=0,
-                                                                              ceil_mode=True)),
+        *(
+            nn.Conv2d(8, heads * 8, 3, padding=1),
+            *half_open(heads),
+            nn.MaxPool2d(2, padding=0, ceil_mode=True),
+        ),
     )
     decoder = Coder(
-        *(nn.Conv2d(8 + condition, 8, 3, padding=1), nn.ReLU(inplace=True), nn.Upsample(scale_factor=2)),
+        *(
+            nn.Conv2d(8 + condition, 8, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Upsample(scale_factor=2),
+        ),
         *(nn.Conv2d(8, 8, 3, padding=1), nn.ReLU(inplace=True), nn.Upsample(scale_factor=2)),
         *(nn.Conv2d(8, 16, 3), nn.ReLU(inplace=True), nn.Upsample(scale_factor=2)),
         nn.Conv2d(16, channels, 3, padding=1),

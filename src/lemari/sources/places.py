@@ -21,12 +21,70 @@ from lemari.sources.pictures import Unusable
 from lemari.types import Skipped
 
 PICTURES = frozenset(
-    ".png .jpg .jpeg .jpe .jfif .webp .tif .tiff .bmp .dib .gif .heic .heif .avif .jp2 .ppm "
-    ".pgm .psd .svg .ico .tga .dng .cr2 .nef .arw".split()
+    [
+        ".png",
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".webp",
+        ".tif",
+        ".tiff",
+        ".bmp",
+        ".dib",
+        ".gif",
+        ".heic",
+        ".heif",
+        ".avif",
+        ".jp2",
+        ".ppm",
+        ".pgm",
+        ".psd",
+        ".svg",
+        ".ico",
+        ".tga",
+        ".dng",
+        ".cr2",
+        ".nef",
+        ".arw",
+    ]
 )
 OTHERS = frozenset(
-    ".txt .csv .tsv .json .jsonl .xml .yaml .yml .md .html .htm .pdf .npy .npz .parquet .py "
-    ".ipynb .log .toml .ini .cfg .db .zip .gz .tar .mat .pkl .pt .h5 .mid .wav .mp3 .mp4".split()
+    [
+        ".txt",
+        ".csv",
+        ".tsv",
+        ".json",
+        ".jsonl",
+        ".xml",
+        ".yaml",
+        ".yml",
+        ".md",
+        ".html",
+        ".htm",
+        ".pdf",
+        ".npy",
+        ".npz",
+        ".parquet",
+        ".py",
+        ".ipynb",
+        ".log",
+        ".toml",
+        ".ini",
+        ".cfg",
+        ".db",
+        ".zip",
+        ".gz",
+        ".tar",
+        ".mat",
+        ".pkl",
+        ".pt",
+        ".h5",
+        ".mid",
+        ".wav",
+        ".mp3",
+        ".mp4",
+    ]
 )
 STARTS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*")
 LARGEST_MEMBER = 1 << 30  # bytes of one unpacked zip member

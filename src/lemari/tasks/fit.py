@@ -191,9 +191,7 @@ def train_in(
     return fitted, history
 
 
-def guarded(
-    folder: Path, training: Training, stop: Callable[[], bool]
-) -> Iterator[Pulse | Epoch]:
+def guarded(folder: Path, training: Training, stop: Callable[[], bool]) -> Iterator[Pulse | Epoch]:
     """The records of a training, with checkpoints between them."""
     last = time.monotonic()
     for record in training.run():

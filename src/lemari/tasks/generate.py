@@ -53,9 +53,7 @@ def embed_plane(points: np.ndarray, size: int, axes: tuple[int, int] = (0, 1)) -
     return codes
 
 
-def traversal_codes(
-    start: np.ndarray, dimensions: np.ndarray, values: np.ndarray
-) -> np.ndarray:
+def traversal_codes(start: np.ndarray, dimensions: np.ndarray, values: np.ndarray) -> np.ndarray:
     """`start` with one number changed at a time: (D,) -> (len(dimensions), len(values), D)."""
     codes = np.tile(start, (len(dimensions), len(values), 1)).astype(np.float32)
     for row, dimension in enumerate(dimensions):

@@ -1,0 +1,1 @@
+"""The `lemari` command, one file a group of verbs."""

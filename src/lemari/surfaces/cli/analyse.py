@@ -1,0 +1,150 @@
+"""`lemari embed`, `reconstruct` and `evaluate`: what a model makes of examples."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import typer
+
+from lemari.surfaces.cli import sourcing as s
+from lemari.surfaces.cli.show import JSON, Progress, find_run, finish, quoted, score_lines
+
+RUN = typer.Argument(..., metavar="RUN", help="Run folder, its name under runs/, or latest.")
+
+
+def register(app: typer.Typer) -> None:
+    for name, command in (("embed", embed), ("reconstruct", reconstruct), ("evaluate", evaluate)):
+        app.command(name)(command)
+
+
+def load(run: str, data: str, split: str | None, progress: Progress, **reading):
+    """The model, and the rows of DATA in its format."""
+    from lemari.store import Fitted
+
+    folder = find_run(run)
+    fitted = Fitted.load(folder)
+    source = s.held(data, split, progress.counted("reading"), **reading)
+    rows = source.load(fitted.format)
+    for note in source.notes:
+        progress.note(f"note: {note}")
+    for item in rows.skipped[:10]:
+        progress.note(f"warning: skipped {item.item!r}: {item.reason}")
+    return fitted, rows
+
+
+def embed(
+    run: str = RUN,
+    data: str = typer.Argument(..., metavar="DATA", help="Name, folder, zip, or file."),
+    output: str = typer.Option("codes.parquet", "-o", "--output", help=".parquet or .csv"),
+    split: str = s.SPLIT,
+    data_dir: str = s.DATA_DIR,
+    shape: str = s.SHAPE,
+    label: str = s.LABEL,
+    drop: list[str] = s.DROP,
+    as_json: bool = JSON,
+) -> None:
+    """Write the code of every example: columns id, z0, z1, ..., and label where known."""
+    import time
+
+    from lemari.errors import UsageError
+    from lemari.feed import Feed
+    from lemari.machine import threads
+    from lemari.tasks.embed import encode, write_codes
+
+    path = Path(output)
+    if path.suffix.lower() not in (".parquet", ".csv"):
+        raise UsageError(f"Codes go into a .parquet or .csv file, not {path.name!r}.")
+    progress = Progress(as_json)
+    reading = s.options(data_dir, None, shape, label=label, drop=drop)
+    fitted, rows = load(run, data, split, progress, **reading)
+    begin = time.perf_counter()
+    with threads(fitted.recipe.threads):
+        feed = Feed(rows.x, rows.y, fitted.format)
+        codes = encode(fitted.model, feed, progress.counted("encoding"))
+    seconds = time.perf_counter() - begin
+    progress.clear()
+    write_codes(path, rows, codes)
+    result = {"rows": len(rows), "dimensions": codes.shape[1], "seconds": seconds,
+              "output": str(path.resolve()), "skipped": [asdict(i) for i in rows.skipped]}  # fmt: skip
+    finish(as_json, result, f"Wrote {len(rows):,} codes of {codes.shape[1]} numbers to {path} "
+           f"({seconds:.2f} s)", f"lemari evaluate {quoted(run)} {quoted(data)}")  # fmt: skip
+
+
+def reconstruct(
+    run: str = RUN,
+    data: str = typer.Argument(..., metavar="DATA", help="Name, folder, zip, or file."),
+    output: str = typer.Option("reconstructions", "-o", "--output", help="Folder to write into."),
+    most: int = typer.Option(1000, "-n", help="At most so many examples, from the first on."),
+    split: str = s.SPLIT,
+    data_dir: str = s.DATA_DIR,
+    shape: str = s.SHAPE,
+    label: str = s.LABEL,
+    drop: list[str] = s.DROP,
+    as_json: bool = JSON,
+) -> None:
+    """Write what the model makes of each example: a PNG each and a strip, or a table."""
+    import numpy as np
+
+    from lemari.errors import UsageError
+    from lemari.feed import Feed
+    from lemari.machine import threads
+    from lemari.metrics.image import psnr
+    from lemari.tasks.rebuild import rebuild, write_pictures, write_table
+
+    if most < 1:
+        raise UsageError(f"-n is at least 1, not {most}.")
+    progress, folder = Progress(as_json), Path(output)
+    reading = s.options(data_dir, None, shape, label=label, drop=drop)
+    fitted, rows = load(run, data, split, progress, **reading)
+    index = np.arange(min(most, len(rows)))
+    with threads(fitted.recipe.threads):
+        x, made = rebuild(fitted.model, Feed(rows.x, rows.y, fitted.format, index))
+    image = fitted.format.kind == "image"
+    ids = rows.ids[: len(index)]
+    files = (write_pictures if image else write_table)(folder, fitted.format, ids, x, made)
+    mse = float(np.square(x - made, dtype=np.float64).mean()) if len(x) else 0.0
+    quality = f"MSE {mse:.5f}" + (f", PSNR {psnr(mse):.2f} dB" if image else "")
+    left = f" of {len(rows):,}; raise -n for more" if len(rows) > most else ""
+    result = {"rows": len(index), "of": len(rows), "mse": mse, "folder": str(folder.resolve()),
+              "psnr": psnr(mse) if image else None, "files": files,
+              "skipped": [asdict(item) for item in rows.skipped]}  # fmt: skip
+    text = f"Wrote {len(files):,} files to {folder} ({len(index):,} examples{left}). {quality}"
+    finish(as_json, result, text, f"lemari evaluate {quoted(run)} {quoted(data)}")
+
+
+def evaluate(
+    run: str = RUN,
+    data: str = typer.Argument(None, metavar="[DATA]", help="Default: the run's held-out rows."),
+    nll: int = typer.Option(0, "--nll", metavar="DRAWS", help="Importance-sampled NLL as well."),
+    split: str = s.SPLIT,
+    data_dir: str = s.DATA_DIR,
+    shape: str = s.SHAPE,
+    label: str = s.LABEL,
+    drop: list[str] = s.DROP,
+    seed: int = typer.Option(0, help="For the draws of the code."),
+    as_json: bool = JSON,
+) -> None:
+    """Score the model beside its baselines, on rows it was not trained on."""
+    from lemari.machine import threads
+    from lemari.store import Fitted
+    from lemari.tasks.evaluate import evaluate as measure
+    from lemari.tasks.judge import feeds_for
+
+    progress, folder = Progress(as_json), find_run(run)
+    fitted = Fitted.load(folder)
+    other = None
+    if data is not None:
+        reading = s.options(data_dir, None, shape, label=label, drop=drop)
+        source = s.held(data, split, progress.counted("reading"), **reading)
+        other = source.load(fitted.format)
+    train, held, where = feeds_for(fitted, other, progress.counted("reading"))
+    with threads(fitted.recipe.threads):
+        e = measure(fitted.model, train, held, split=where, nll_samples=nll, seed=seed,
+                    progress=progress.say)  # fmt: skip
+    progress.clear()
+    scores = [asdict(score) for score in e.scores]
+    result = {"run": str(folder.resolve()), "rows": len(held), "split": where, "scores": scores,
+              "losses": e.losses, "floor": e.floor,
+              "kl_per_dimension": None if e.kl is None else e.kl.tolist()}  # fmt: skip
+    finish(as_json, result, score_lines(scores), f"lemari report {quoted(run)}")

@@ -1,0 +1,88 @@
+"""`lemari generate` and `lemari morph`: new examples from codes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from lemari.surfaces.cli import sourcing as s
+from lemari.surfaces.cli.analyse import RUN, load
+from lemari.surfaces.cli.show import JSON, Progress, find_run, finish, quoted
+
+
+def register(app: typer.Typer) -> None:
+    app.command("generate")(generate)
+    app.command("morph")(morph)
+
+
+def generate(
+    run: str = RUN,
+    count: int = typer.Option(64, "-n", help="How many (random), or steps a side (grid)."),
+    output: str = typer.Option("samples.png", "-o", "--output", help=".png, .npz, or .csv"),
+    mode: str = typer.Option("random", help="random, grid (two dimensions), or traversal."),
+    seed: int = typer.Option(0, help="For the draws of the code."),
+    temperature: float = typer.Option(1.0, help="Below 1: nearer to the prior's middle."),
+    wanted: str = typer.Option(None, "--class", help="Class, for a conditional model."),
+    as_json: bool = JSON,
+) -> None:
+    """Decode new codes: random ones, a grid over a plane, or one dimension at a time."""
+    from lemari.errors import UsageError
+    from lemari.machine import threads
+    from lemari.store import Fitted
+    from lemari.tasks.create import MODES, create, write_created
+
+    if mode not in MODES:
+        raise UsageError(f"--mode is {', '.join(MODES)}, not {mode!r}.")
+    if not 1 <= count <= 1_000_000:
+        raise UsageError(f"-n is 1 to 1,000,000, not {count}.")
+    path = Path(output)
+    fitted = Fitted.load(find_run(run))
+    with threads(fitted.recipe.threads):
+        made = create(fitted, mode, count, seed, temperature, wanted)
+    write_created(path, fitted, made, mode)
+    result = {"count": len(made.codes), "mode": mode, "output": str(path.resolve()), "seed": seed}
+    finish(as_json, result, f"Wrote {len(made.codes):,} examples to {path}",
+           f"lemari generate {quoted(run)} --mode traversal -o traversal.png")  # fmt: skip
+
+
+def morph(
+    run: str = RUN,
+    data: str = typer.Argument(..., metavar="DATA", help="Where both ends come from."),
+    first: int = typer.Option(0, "--from", help="Row number of the first example."),
+    last: int = typer.Option(1, "--to", help="Row number of the last example."),
+    steps: int = typer.Option(11, help="Pictures on the way, both ends included."),
+    how: str = typer.Option("slerp", "--path", help="linear or slerp."),
+    output: str = typer.Option("morph.png", "-o", "--output", help=".png strip or .gif"),
+    split: str = s.SPLIT,
+    data_dir: str = s.DATA_DIR,
+    shape: str = s.SHAPE,
+    as_json: bool = JSON,
+) -> None:
+    """Decode the way from one example to another, as a strip or a moving picture."""
+    import numpy as np
+
+    from lemari import figures
+    from lemari.errors import UsageError
+    from lemari.machine import threads
+    from lemari.tasks.create import between, image_only
+
+    path, progress = Path(output), Progress(as_json)
+    if path.suffix.lower() not in (".png", ".gif"):
+        raise UsageError(f"A morph goes into a .png or .gif file, not {path.name!r}.")
+    fitted, rows = load(run, data, split, progress, **s.options(data_dir, None, shape))
+    image_only(fitted, "morph")
+    for name, row in (("--from", first), ("--to", last)):
+        if not 0 <= row < len(rows):
+            raise UsageError(f"{name} is a row from 0 to {len(rows) - 1}, not {row}.")
+    with threads(fitted.recipe.threads):
+        images, ends = between(fitted, rows, first, last, steps, how)
+    if path.suffix.lower() == ".gif":
+        figures.save_gif(images, path)
+    else:
+        figures.save(figures.morph_strip(images, ends), path)
+    change = float(np.abs(np.diff(images, axis=0)).mean())
+    result = {"steps": len(images), "path": how, "output": str(path.resolve()),
+              "mean_change_per_step": change}  # fmt: skip
+    finish(as_json, result, f"Wrote {len(images)} steps to {path}",
+           f"lemari morph {quoted(run)} {quoted(data)} --from {first} --to {last} -o morph.gif")  # fmt: skip

@@ -1,0 +1,282 @@
+"""`lemari train` and `lemari demo`."""
+
+from __future__ import annotations
+
+import inspect
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from lemari.surfaces.cli import sourcing as s
+from lemari.surfaces.cli.show import (
+    JSON,
+    THREADS,
+    Progress,
+    duration,
+    find_run,
+    finding_lines,
+    finish,
+    quoted,
+    score_lines,
+)
+
+EXTRA = {"allow_extra_args": True, "ignore_unknown_options": True}
+NOT_RECIPE = {"data", "resume", "out", "as_json", "context"}
+
+
+def register(app: typer.Typer) -> None:
+    app.command("train", context_settings=EXTRA)(train)
+    app.command("demo")(demo)
+
+
+def train(
+    context: typer.Context,
+    data: str = s.DATA,
+    variant: str = typer.Option("vae", help="`lemari models` lists them."),
+    network: str = typer.Option(None, help="auto, residual, mlp, mlp:300-300, chapter, ..."),
+    latent: int = typer.Option(None, help="Numbers in a code (default: 16, or the network's)."),
+    epochs: int = typer.Option(10, help="Passes over the data."),
+    batch_size: int = typer.Option(128, help="Examples a step."),
+    lr: float = typer.Option(1e-3, help="Highest learning rate of Adam."),
+    seed: int = typer.Option(0, help="Everything random follows from it."),
+    schedule: str = typer.Option(None, help="constant or cosine (default: the network's)."),
+    threads: int = THREADS,
+    precision: str = typer.Option(None, help="auto, float32 or bfloat16."),
+    held_out: float = typer.Option(0.1, help="Share held out where the data has no test part."),
+    out: str = typer.Option(None, help="Folder of the run (default: a new one under runs/)."),
+    resume: str = typer.Option(None, metavar="RUN", help="Go on with an interrupted run."),
+    data_dir: str = s.DATA_DIR,
+    size: str = s.SIZE,
+    shape: str = s.SHAPE,
+    channels: int = s.CHANNELS,
+    fit: str = s.FIT,
+    label: str = s.LABEL,
+    drop: list[str] = s.DROP,
+    max_skipped: float = s.MAX_SKIPPED,
+    as_json: bool = JSON,
+) -> None:
+    """Train an autoencoder on DATA and write a run folder with its pictures and report.
+
+    Further options are those of the variant (--beta, --likelihood, --sigma ...): `lemari models
+    show VARIANT` lists them.
+    """
+    from lemari.errors import UsageError
+    from lemari.tasks.fit import new_folder, open_run, prepare, start, with_lock
+    from lemari.tasks.plan import Request
+
+    progress = Progress(as_json)
+    loading = progress.counted("reading")
+    if resume:
+        folder = find_run(resume)
+        with with_lock(folder):
+            check_resume(context, folder, data)
+            job = open_run(folder, loading)
+            carry_on(folder, job, progress, as_json)
+        return
+    if data is None:
+        raise UsageError("Say what to train on: `lemari train DATA`, for instance digits.")
+    options = {"network": network, "latent": latent} | variant_options(context.args, variant)
+    request = Request(variant, {k: v for k, v in options.items() if v is not None}, epochs,
+                      batch_size, lr, seed, schedule, threads, precision, held_out)  # fmt: skip
+    reading = s.options(data_dir, size, shape, channels, fit, label, drop, max_skipped)
+    job = prepare(data, request, loading, **reading)
+    folder = new_folder(out, variant, data)
+    with with_lock(folder):
+        start(folder, job)
+        carry_on(folder, job, progress, as_json)
+
+
+def check_resume(context: typer.Context, folder: Path, data: str | None) -> None:
+    """A resume takes its options from the run; others that differ are refused by name."""
+    from lemari.errors import UsageError
+    from lemari.store import read_recipe
+
+    if not (folder / "recipe.json").is_file():
+        return
+    recipe = read_recipe(folder / "recipe.json")
+    known = recipe.model_dump() | recipe.options
+    given = {
+        name: value
+        for name, value in context.params.items()
+        if str(context.get_parameter_source(name)).endswith("COMMANDLINE")
+        and name not in NOT_RECIPE
+    }
+    given |= variant_options(context.args, recipe.variant)
+    other = [name for name, value in given.items() if known.get(name) != value]
+    if data is not None and data != recipe.data.name:
+        same = Path(data).exists() and str(Path(data).resolve()) == recipe.data.name
+        other += [] if same else ["DATA"]
+    if other:
+        raise UsageError(
+            f"A resumed run keeps its options, but {', '.join(sorted(other))} would differ from "
+            f"{folder / 'recipe.json'}; leave them out, or start a new run."
+        )
+
+
+def variant_options(words: list[str], variant: str) -> dict[str, Any]:
+    """`--beta 4 --likelihood=mse` as typed values, by the variant's signature."""
+    from lemari.errors import UsageError
+    from lemari.registry import nearest
+    from lemari.tasks.plan import variant_options as signature
+
+    known = {k: v for k, v in signature(variant).items() if k not in ("latent", "network")}
+    shown = [f"--{k.replace('_', '-')}" for k in known]
+    found: dict[str, Any] = {}
+    words = list(words)
+    while words:
+        word = words.pop(0)
+        name, equals, value = word.removeprefix("--").partition("=")
+        key = name.replace("-", "_")
+        if not word.startswith("--") or key not in known:
+            raise UsageError(nearest(word, shown, f"option of train or of {variant}"))
+        if not equals:
+            if not words:
+                raise UsageError(f"--{name} needs a value.")
+            value = words.pop(0)
+        found[key] = typed(name, value, known[key])
+    return found
+
+
+def typed(name: str, text: str, parameter: inspect.Parameter) -> Any:
+    """The text as what the variant's signature says."""
+    from lemari.errors import UsageError
+
+    note = str(parameter.annotation)
+    try:
+        if text.lower() == "none" and "None" in note:
+            return None
+        if "float" in note:
+            return float(text)
+        return int(text) if "int" in note else text
+    except ValueError:
+        raise UsageError(f"--{name} takes a number, not {text!r}.") from None
+
+
+def carry_on(folder: Path, job, progress: Progress, as_json: bool) -> None:
+    """Train to the end, then finish the folder and say what came out."""
+    from lemari.tasks.finish import finish as complete
+    from lemari.tasks.fit import train_in
+
+    announce(job, progress)
+    with stoppable() as stop:
+        fitted, history = train_in(folder, job, Shown(job, progress), stop)
+    summary = complete(folder, fitted, job, history, progress.say)
+    progress.clear()
+    report = (folder / "report.html").resolve()
+    lines = [
+        score_lines(summary["scores"]),
+        finding_lines(summary["findings"]),
+        f"Trained {len(history)} epochs in {duration(summary['seconds'])}.",
+        f"Wrote {folder.resolve()}",
+        f"Report {report}",
+    ]
+    text = "\n".join(line for line in lines if line)
+    finish(as_json, summary | {"run": str(folder.resolve()), "report": str(report)}, text,
+           f"lemari generate {quoted(folder)} -n 64 -o samples.png")  # fmt: skip
+
+
+def announce(job, progress: Progress) -> None:
+    """What is about to be trained, on what, and how the KL counts."""
+    from lemari.layers_table import parameter_counts
+    from lemari.model import effective_beta
+    from lemari.store import build
+
+    recipe, model = job.recipe, build(job.format.schema, job.recipe)
+    shape = "x".join(map(str, job.format.schema.shape))
+    for note in job.notes:
+        progress.note(f"note: {note}")
+    skipped = job.rows.skipped
+    if skipped:
+        progress.note(f"warning: {len(skipped)} skipped:")
+        for item in skipped[:10]:
+            progress.note(f"  {item.item!r}: {item.reason}")
+        if len(skipped) > 10:
+            progress.note(f"  and {len(skipped) - 10} more (all are in the report)")
+    beta = effective_beta(model)
+    progress.note(
+        f"{recipe.variant}: {parameter_counts(model)['total']:,} parameters, code of "
+        f"{'x'.join(map(str, model.code))}; {len(job.train):,} examples of {shape}, "
+        f"{len(job.held_index):,} held out ({job.split}); seed {recipe.seed}, {recipe.threads} "
+        f"threads, {recipe.precision}"
+    )
+    if beta is not None:
+        learned = model.decoder.likelihood.learned
+        tail = " at the start (sigma is learned, and the effective beta with it)" if learned else ""
+        progress.note(f"effective beta (unit-variance Gaussian): {beta:.4g}{tail}")
+
+
+class Shown:
+    """Shows pulses as a passing line with the time left, and every epoch as a line that stays."""
+
+    def __init__(self, job, progress: Progress) -> None:
+        import time
+
+        self.epochs, self.progress, self.clock = job.recipe.epochs, progress, time.monotonic
+        self.begin, self.first = self.clock(), None
+
+    def __call__(self, record) -> None:
+        from lemari.types import Pulse
+
+        if isinstance(record, Pulse):
+            done = record.epoch + record.step / record.steps
+            self.progress.line(
+                f"epoch {record.epoch + 1}/{self.epochs}  step {record.step}/{record.steps}  "
+                f"loss {record.loss:.2f} nats  {self.left(done)}"
+            )
+            return
+        held = record.valid.get("loss")
+        beside = "" if held is None else f"  held out {held:.2f}"
+        self.progress.note(
+            f"epoch {record.number}/{self.epochs}  loss {record.loss:.2f}{beside} nats  "
+            f"{record.seconds:.1f} s  {self.left(record.number)}"
+        )
+
+    def left(self, done: float) -> str:
+        """Time left, from the pace since this process began."""
+        if self.first is None:
+            self.first, self.begin = done, self.clock()
+            return ""
+        pace = (self.clock() - self.begin) / max(1e-9, done - self.first)
+        return f"{duration(pace * (self.epochs - done))} left" if done < self.epochs else ""
+
+
+@contextmanager
+def stoppable() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C and SIGTERM ask for a stop at the next step; a second Ctrl-C stops at once."""
+    asked: list[int] = []
+
+    def ask(number: int, frame: Any) -> None:
+        if asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def demo(
+    out: str = typer.Option(None, help="Folder of the run (default: a new one under runs/)."),
+    epochs: int = typer.Option(60, help="Passes over the data."),
+    seed: int = typer.Option(0, help="Everything random follows from it."),
+    as_json: bool = JSON,
+) -> None:
+    """Train a 2-d VAE on the 1,797 handwritten digits that ship with scikit-learn."""
+    from lemari.tasks.fit import new_folder, prepare, start, with_lock
+    from lemari.tasks.plan import Request
+
+    progress = Progress(as_json)
+    request = Request("vae", {"latent": 2, "network": "mlp:256-128"}, epochs=epochs, seed=seed,
+                      batch_size=64, lr=2e-3)  # fmt: skip
+    job = prepare("digits", request)
+    folder = new_folder(out, "demo", "digits")
+    with with_lock(folder):
+        start(folder, job)
+        carry_on(folder, job, progress, as_json)
