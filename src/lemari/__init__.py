@@ -9,6 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lemari.errors import LemariError
+    from lemari.sources import open_data
     from lemari.surfaces.estimator import AE, CVAE, VAE, BetaVAE, load
 
 __version__ = "0.1.0"
@@ -22,7 +24,7 @@ PLACES = {
     "open_data": "lemari.sources",
     "LemariError": "lemari.errors",
 }
-__all__ = [*PLACES, "__version__"]
+__all__ = ["AE", "CVAE", "VAE", "BetaVAE", "LemariError", "__version__", "load", "open_data"]
 
 
 def __getattr__(name: str):

@@ -31,11 +31,21 @@ def save_checkpoint(folder: Path, training: Training) -> Path:
         "sha256": sha256(path),
     }
     write_json(folder / f"{name}.json", record)
-    for old in sorted(folder.glob("*.json"))[:-KEPT]:
-        for part in (old, old.with_suffix(".safetensors")):
-            with suppress(OSError):
-                part.unlink()
+    remove_others(folder, name)
     return path
+
+
+def remove_others(folder: Path, newest: str) -> None:
+    """Keep the newest and the one before it.
+
+    What lies later than the newest was not whole when training went on from an earlier one.
+    """
+    names = sorted({path.stem for path in folder.glob("[0-9]*-*") if path.stem < newest})
+    later = {path.stem for path in folder.glob("[0-9]*-*") if path.stem > newest}
+    for name in (*names[: len(names) - KEPT + 1], *later):
+        for suffix in (".json", ".safetensors"):
+            with suppress(OSError):
+                (folder / f"{name}{suffix}").unlink()
 
 
 def tensors_of(training: Training) -> dict[str, torch.Tensor]:
@@ -57,18 +67,45 @@ def restore(folder: Path, training: Training) -> bool:
             path = record_path.with_suffix(".safetensors")
             if sha256(path) != record["sha256"]:
                 continue
-            load_into(training, read_tensors(path))
-            training.epoch, training.step = int(record["epoch"]), int(record["step"])
-            training.seconds = float(record["seconds"])
+            tensors, place = read_tensors(path), place_of(record, training)
+            check_shapes(tensors, training)
+            load_into(training, tensors)
+            training.epoch, training.step, training.seconds = place
         except (ModelFileError, KeyError, TypeError, ValueError, RuntimeError):
             continue
         return True
     return False
 
 
+def place_of(record: dict, training: Training) -> tuple[int, int, float]:
+    """Epoch, step and seconds of a record. Raises ValueError where the plan has no such place."""
+    epoch, step = int(record["epoch"]), int(record["step"])
+    inside = 0 <= epoch < training.plan.epochs and 0 <= step <= training.steps
+    if not inside and (epoch, step) != (training.plan.epochs, 0):
+        raise ValueError(f"There is no step {step} of epoch {epoch} in this training.")
+    return epoch, step, float(record["seconds"])
+
+
+def check_shapes(tensors: dict[str, torch.Tensor], training: Training) -> None:
+    """Raise ValueError, before anything is changed, when tensors and training do not fit."""
+    model = {f"model.{n}": t.shape for n, t in training.model.state_dict().items()}
+    slots = {
+        f"adam.{n}.{key}": torch.Size() if key == "step" else p.shape
+        for n, p in training.model.named_parameters()
+        for key in ("step", "exp_avg", "exp_avg_sq")
+    }
+    sums = {n: torch.Size() for n in tensors if n.startswith("sum.")}
+    found = {n: t.shape for n, t in tensors.items()}
+    if not model.items() <= found.items() <= (model | slots | sums).items():
+        raise ValueError("The checkpoint is not one of this model.")
+
+
 def load_into(training: Training, tensors: dict[str, torch.Tensor]) -> None:
-    """Put tensors back where `tensors_of` found them."""
+    """Put tensors back where `tensors_of` found them; of another model, ModelFileError at once."""
     weights = {n[6:]: t for n, t in tensors.items() if n.startswith("model.")}
+    own = training.model.state_dict()
+    if {n: t.shape for n, t in weights.items()} != {n: t.shape for n, t in own.items()}:
+        raise ModelFileError("The checkpoint holds the weights of another model.")
     training.model.load_state_dict(weights)
     training.good = training.snapshot()
     state = {}

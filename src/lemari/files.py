@@ -40,7 +40,7 @@ def write(path: Path | str, content: bytes) -> Path:
                 os.unlink(temporary)
         raise RunError(
             f"Cannot write {path} ({fault.strerror or fault}); nothing that was there is lost. "
-            "Free some space or choose a folder that can be written with --out."
+            "Free some space, or write into another folder."
         ) from fault
     return path
 

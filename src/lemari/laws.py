@@ -116,7 +116,7 @@ class Isotropic:
 
     def log_prob(self, value: Tensor) -> Tensor:
         error = total((value - self.mean).square(), self.event)
-        size = math.prod(self.mean.shape[-self.event :])
+        size = math.prod(self.mean.shape[self.mean.dim() - self.event :])
         return error * (-0.5 / self.variance) - size * self.log_scale
 
 

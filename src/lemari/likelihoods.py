@@ -56,6 +56,10 @@ class GaussianLikelihood(nn.Module):
         """The present standard deviation, in units of the model's values."""
         return math.sqrt(float(self.variance))
 
+    def link(self, mean: Tensor) -> Tensor:
+        """The network output that gives this mean."""
+        return bounded_logit(mean) if self.squash else mean
+
     def floor_nats(self, x: Tensor) -> Tensor | None:
         """No finite bound is known: a density has no largest value."""
         return None
@@ -81,10 +85,19 @@ class BernoulliLikelihood(nn.Module):
     def observe(self, p: Law, x: Tensor, w: Tensor | None = None) -> None:
         """Nothing to learn."""
 
+    def link(self, mean: Tensor) -> Tensor:
+        """The network output that gives this mean."""
+        return bounded_logit(mean)
+
     def floor_nats(self, x: Tensor) -> Tensor:
         """Entropy of the values, summed over each example: shape (B,), nats."""
         entropy = torch.special.entr(x) + torch.special.entr(1 - x)
         return entropy.flatten(1).sum(1)
+
+
+def bounded_logit(mean: Tensor) -> Tensor:
+    """Inverse of the sigmoid, kept within the range in which a sigmoid still has a slope."""
+    return torch.logit(mean.clamp(0.02, 0.98))
 
 
 LIKELIHOODS = ("gaussian", "mse", "bernoulli")

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lemari.errors import RunError
+from lemari.files import TEMPORARY
 
 
 @contextmanager
@@ -34,7 +35,7 @@ def take(path: Path) -> None:
             "since": time.strftime("%Y-%m-%d %H:%M:%S")}  # fmt: skip
     for _ in range(5):
         try:
-            handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+            create(path, json.dumps(mine))
         except FileExistsError:
             remove_if_dead(path)
             continue
@@ -43,10 +44,22 @@ def take(path: Path) -> None:
                 f"Cannot write into {path.parent} ({fault.strerror}); choose a folder that can "
                 "be written with --out."
             ) from fault
-        with os.fdopen(handle, "w") as file:
-            json.dump(mine, file)
         return
     raise RunError(f"{path.parent} is being used by another process; try again.")
+
+
+def create(path: Path, text: str) -> None:
+    """Make the lock with its text in one step, so that nobody ever sees it half written.
+
+    Raises FileExistsError when it is there already.
+    """
+    own = path.with_name(f"{TEMPORARY}lock-{os.getpid()}")
+    try:
+        own.write_text(text)
+        os.link(own, path)
+    finally:
+        with suppress(OSError):
+            own.unlink()
 
 
 def remove_if_dead(path: Path) -> None:

@@ -10,10 +10,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_type_hints
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+)
 
 from lemari.errors import ModelFileError, RunError, UsageError
 from lemari.files import read_json, sha256, sweep, write_json
@@ -26,7 +33,23 @@ from lemari.weights import read_tensors, write_tensors
 
 VERSION = 1
 PARTS = ("recipe.json", "format.json", "weights.safetensors")
-Option = str | int | float | bool | None
+LONGEST = 200  # characters of an option that is text, such as a network's name
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Option = Annotated[str, Field(max_length=LONGEST)] | int | Finite | bool | None
+
+
+class Reading(BaseModel):
+    """How the data was read: all that a recipe may pass on to `open_data`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    data_dir: str = ""
+    shape: list[int] = []
+    size: int | list[int] = 0
+    label: str = ""
+    channels: int = 0
+    fit: str = ""
+    drop: str | list[str] = []
+    max_skipped: float = 0.5
 
 
 class DataReference(BaseModel):
@@ -39,6 +62,12 @@ class DataReference(BaseModel):
     fingerprint: str = ""
     official_split: bool = False
 
+    @field_validator("options")
+    @classmethod
+    def known(cls, options: dict[str, Any]) -> dict[str, Any]:
+        Reading.model_validate(options)
+        return options
+
 
 class Recipe(BaseModel):
     """All that leads from data to weights; with the same machine and threads, bit for bit."""
@@ -49,10 +78,10 @@ class Recipe(BaseModel):
     options: dict[str, Option] = Field(default_factory=dict)
     epochs: int = Field(10, ge=1)
     batch_size: int = Field(128, ge=1)
-    lr: float = Field(1e-3, gt=0)
-    seed: int = 0
+    lr: float = Field(1e-3, gt=0, allow_inf_nan=False)
+    seed: int = Field(0, ge=-(2**63), lt=2**63)
     schedule: Literal["constant", "cosine"] = "cosine"
-    threads: int = Field(1, ge=1)
+    threads: int = Field(1, ge=1, le=1024)
     precision: Literal["float32", "bfloat16"] = "float32"
     held_out: float = Field(0.1, ge=0, lt=1)
     data: DataReference = DataReference()
@@ -139,14 +168,31 @@ def read_recipe(path: Path) -> Recipe:
     except ValidationError as fault:
         first = fault.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        raise ModelFileError(f"{path}: {place}: {first['msg']}.") from fault
+        raise ModelFileError(
+            f"{path} was changed or is of another version ({place[:80]}: {first['msg'][:200]}); "
+            "use a backup, or train again."
+        ) from fault
 
 
 def shapes_of(schema: Schema, recipe: Recipe) -> dict[str, tuple[int, ...]]:
     """Names and shapes of the weights that a recipe leads to, without allocating them."""
     try:
+        check_types(recipe)
         with torch.device("meta"):
             model = VARIANTS[recipe.variant](schema, **recipe.options)
-    except (TypeError, UsageError) as fault:
-        raise ModelFileError(f"The recipe cannot be built: {fault}") from fault
+    except Exception as fault:  # whatever a changed recipe provokes, it is the file's fault
+        raise ModelFileError(
+            f"The recipe cannot be built ({str(fault)[:300]}); recipe.json or format.json was "
+            "changed. Use a backup, or train again."
+        ) from fault
     return {name: tuple(t.shape) for name, t in model.state_dict().items()}
+
+
+def check_types(recipe: Recipe) -> None:
+    """Each option is of the type that the variant's signature says."""
+    hints = get_type_hints(VARIANTS[recipe.variant])
+    for name, value in recipe.options.items():
+        try:
+            TypeAdapter(hints.get(name, Any)).validate_python(value, strict=True)
+        except ValidationError as fault:
+            raise UsageError(f"{name}: {fault.errors()[0]['msg']}") from fault

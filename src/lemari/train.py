@@ -102,10 +102,32 @@ def backward(model: nn.Module, groups: dict[tuple[str, ...], Tensor]) -> None:
             return
     for parts, loss in groups.items():
         parameters = [p for part in parts for p in getattr(model, part).parameters()]
+        if not parameters:
+            continue
         slopes = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
         for parameter, slope in zip(parameters, slopes, strict=True):
             if slope is not None:
                 parameter.grad = slope if parameter.grad is None else parameter.grad + slope
+
+
+@torch.no_grad()
+def start_at_mean(model: Autoencoder, feed: Feed, most: int = 5000) -> None:
+    """Set the decoder's last bias so that training starts from the mean example.
+
+    Otherwise the first steps can drive every output of mostly dark pictures so far below zero
+    that a squared error through the sigmoid has no slope left, and the model stays black for
+    ever. Published networks keep the start that their source has.
+    """
+    layers = [m for m in model.decoder.net.modules() if getattr(m, "bias", None) is not None]
+    if not layers or model.decoder.net.published:
+        return
+    rows = feed.gather(np.arange(min(most, len(feed)))).x
+    bias, mean = layers[-1].bias, likelihood_of(model).link(rows.mean(0))
+    if bias.numel() == mean.numel():
+        bias.copy_(mean.flatten())
+    else:
+        channels = mean.flatten(1).mean(1) if mean.dim() > 1 else mean.mean(0, keepdim=True)
+        bias.copy_(channels.repeat_interleave(bias.numel() // len(channels)))
 
 
 class Training:
@@ -115,6 +137,7 @@ class Training:
         self, model: Autoencoder, feed: Feed, plan: Plan, valid: Feed | None = None
     ) -> None:
         self.model, self.feed, self.plan, self.valid = model, feed, plan, valid
+        start_at_mean(model, feed)
         self.optimiser = optimiser_for(model, plan.lr)
         self.steps = math.ceil(len(feed) / plan.batch_size)
         self.epoch, self.step, self.sums, self.seconds = 0, 0, {}, 0.0

@@ -46,6 +46,8 @@ def read_header(path: Path) -> dict[str, tuple[int, ...]]:
         raise ModelFileError(f"{path} cannot be read: {fault.strerror}.") from fault
     except (ValueError, struct.error, RecursionError) as fault:
         raise ModelFileError(f"{path} is not a whole safetensors file ({fault}).") from fault
+    if not isinstance(rows, dict):
+        raise ModelFileError(f"{path} has a header that Lemari does not write.")
     rows.pop("__metadata__", None)
     if len(rows) > MOST_TENSORS:
         raise ModelFileError(f"{path} holds {len(rows)} tensors; no model of ours has so many.")
@@ -55,8 +57,10 @@ def read_header(path: Path) -> dict[str, tuple[int, ...]]:
             shapes[name] = tuple(int(side) for side in row["shape"])
             first, last = row["data_offsets"]
             if last - first != prod(shapes[name]) * WIDTHS[row["dtype"]]:
-                raise ModelFileError(f"{path}: the size of {name!r} does not add up.")
-    except (KeyError, TypeError, ValueError) as fault:
+                raise ModelFileError(
+                    f"{path}: the size of {name[:80]!r} does not add up; it was changed."
+                )
+    except (ArithmeticError, KeyError, TypeError, ValueError) as fault:
         raise ModelFileError(f"{path} has a header that Lemari does not write.") from fault
     return shapes
 
@@ -76,7 +80,7 @@ def read_tensors(path: Path, expected: dict[str, tuple[int, ...]] | None = None)
         odd = sorted(shapes.items() ^ expected.items())[:2]
         raise ModelFileError(
             f"{path} does not hold the weights that its recipe asks for (first difference: "
-            f"{odd}); it was changed, or belongs to another model."
+            f"{str(odd)[:200]}); it was changed, or belongs to another model."
         )
     try:
         tensors = load(path.read_bytes())
@@ -84,5 +88,7 @@ def read_tensors(path: Path, expected: dict[str, tuple[int, ...]] | None = None)
         raise ModelFileError(f"{path} cannot be read ({fault}).") from fault
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise ModelFileError(f"{path}: {name!r} holds values that are not finite.")
+            raise ModelFileError(
+                f"{path}: {name[:80]!r} holds values that are not finite; it was changed."
+            )
     return tensors

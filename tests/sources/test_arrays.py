@@ -1,5 +1,6 @@
 """Arrays in Python and NumPy files: layouts, value ranges, labels, and what is refused."""
 
+import contextlib
 import io
 import os
 import zipfile
@@ -330,10 +331,8 @@ def test_a_changed_npz_never_escapes_as_another_error(tmp_path):
         for i in random.integers(0, len(data), 3):
             data[i] = random.integers(256)
         path.write_bytes(data)
-        try:
+        with contextlib.suppress(LemariError):
             loaded(path)
-        except LemariError:
-            pass
 
 
 def test_inspect(tmp_path):

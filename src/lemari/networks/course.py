@@ -108,6 +108,13 @@ def lesson_conv(data: Schema, *, latent: int | None, heads: int, condition: int 
     return Nets(encoder, decoder, code)
 
 
+class Double(nn.Upsample):
+    """Twice the size, each value repeated."""
+
+    def __init__(self) -> None:
+        super().__init__(scale_factor=2)
+
+
 def half_open(heads: int) -> list[nn.Module]:
     """ReLU on a point code, as the lesson has it; a Gaussian's mean and sigma must be free."""
     return [nn.ReLU(inplace=True)] if heads == 1 else []
@@ -124,3 +131,5 @@ chapter.fits = lambda height, width: (up(height, 8), up(width, 8))
 chapter_faces.fits = lambda height, width: (up(height, 16), up(width, 16))
 lesson_conv.fits = lambda height, width: (up(height, 8, 4), up(width, 8, 4))
 lesson_conv.own_latent = True
+for network in (chapter, chapter_faces, lesson_conv, lesson_mlp):
+    network.published = True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from torch import nn
 
 from lemari.networks.layers import Coder, Nets
@@ -11,7 +13,7 @@ from lemari.types import Schema
 def chain(sizes: list[int]) -> list[nn.Module]:
     """Linear layers from size to size, with ReLU between."""
     layers: list[nn.Module] = []
-    for before, after in zip(sizes, sizes[1:], strict=False):
+    for before, after in pairwise(sizes):
         layers += [nn.Linear(before, after), nn.ReLU(inplace=True)]
     return layers[:-1]
 

@@ -22,12 +22,12 @@ def depth_for(height: int, width: int) -> int:
 
 
 def widths_for(depth: int) -> tuple[int, ...]:
-    """Feature maps of each stage, finest first: 48, 96, then 128.
+    """Feature maps of each stage, finest first: 32, 64, then 128.
 
     >>> widths_for(4)
-    (48, 96, 128, 128)
+    (32, 64, 128, 128)
     """
-    return tuple(min(128, 48 * 2**stage) for stage in range(depth))
+    return tuple(min(128, 32 * 2**stage) for stage in range(depth))
 
 
 def residual(

@@ -31,6 +31,11 @@ def resolve(network: str, kind: str) -> str:
     return {"image": "residual"}.get(kind, "mlp") if network == "auto" else network
 
 
+def is_published(name: str) -> bool:
+    """Whether the network must be trained as its source has it: first weights, constant rate."""
+    return getattr(NETWORKS[name], "published", False)
+
+
 def fits(network: str, kind: str, height: int, width: int) -> tuple[int, int]:
     """The picture size, equal or a little larger, for which the network's arithmetic closes."""
     rule = getattr(NETWORKS[parse(resolve(network, kind))[0]], "fits", None)
@@ -53,7 +58,9 @@ def select(
         raise UsageError(f"The code needs 1 to 65536 numbers, but latent is {latent}.")
     options = {"widths": widths} if widths else {}
     try:
-        return build(data, latent=latent, heads=heads, condition=condition, **options)
+        nets = build(data, latent=latent, heads=heads, condition=condition, **options)
+        nets.decoder.published = is_published(name)
+        return nets
     except TypeError as fault:
         if widths and "widths" in str(fault):
             raise UsageError(f"Network {name!r} has fixed widths; leave ':...' out.") from fault

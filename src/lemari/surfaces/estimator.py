@@ -28,7 +28,7 @@ from lemari.sources import open_data
 from lemari.store import Fitted, build
 from lemari.tasks.embed import decode, encode, reconstruct
 from lemari.tasks.generate import prior_codes, settle
-from lemari.tasks.plan import Request, recipe_for, sized, variant_options
+from lemari.tasks.plan import Request, network_of, recipe_for, sized, variant_options
 from lemari.train import Training
 from lemari.types import Finding, Rows
 
@@ -49,9 +49,9 @@ class AutoencoderEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
         """Train on X. `y` (N,) classes is needed by conditional variants and ignored by others."""
         X, y = self._checked(X, y, reset=True)
         source = open_data(X, shape=self.shape, label=y)
-        fmt, _ = sized(source.learn(), self.network)
-        rows = source.load(fmt)
         chosen = {k: getattr(self, k) for k in variant_options(self.variant)}
+        fmt, _ = sized(source.learn(), network_of(self.variant, chosen))
+        rows = source.load(fmt)
         training = {k: getattr(self, k) for k in TRAINING}
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         request = Request(self.variant, chosen, seed=seed, held_out=0.0, **training)
@@ -197,7 +197,7 @@ def estimator(name: str, variant: str) -> type[AutoencoderEstimator]:
     parameters = [inspect.Parameter(k, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=v)
                   for k, v in defaults.items()]  # fmt: skip
 
-    def __init__(self, *args: Any, **given: Any) -> None:
+    def construct(self, *args: Any, **given: Any) -> None:
         bound = signature.bind(self, *args, **given)
         bound.apply_defaults()
         for key, value in list(bound.arguments.items())[1:]:
@@ -205,11 +205,11 @@ def estimator(name: str, variant: str) -> type[AutoencoderEstimator]:
 
     first = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
     signature = inspect.Signature([first, *parameters])
-    __init__.__signature__ = signature
+    construct.__signature__ = signature
     from lemari.registry import VARIANTS
 
     doc = (VARIANTS[variant].__doc__ or "") + "\n    As a scikit-learn transformer."
-    body = {"__init__": __init__, "variant": variant, "__doc__": doc, "__module__": __name__,
+    body = {"__init__": construct, "variant": variant, "__doc__": doc, "__module__": __name__,
             "conditional": variant == "cvae"}  # fmt: skip
     return type(name, (AutoencoderEstimator,), body)
 
@@ -229,7 +229,7 @@ def load(path: str | os.PathLike[str]) -> AutoencoderEstimator:
     fitted = Fitted.load(path)
     recipe = fitted.recipe
     kind = CLASSES.get(recipe.variant) or estimator("Autoencoder", recipe.variant)
-    given = dict(recipe.options)
+    given = {k: p.default for k, p in variant_options(recipe.variant).items()} | recipe.options
     names = inspect.signature(kind.__init__).parameters
     given |= {k: getattr(recipe, k) for k in TRAINING}
     made = kind(**{k: v for k, v in given.items() if k in names}, random_state=recipe.seed)

@@ -40,19 +40,22 @@ def code_of(model: Autoencoder, batch: Batch) -> Tensor:
 
 @torch.no_grad()
 def decode(model: Autoencoder, codes: np.ndarray, y: np.ndarray | None = None) -> np.ndarray:
-    """Decoder mean of each code: (N, D) -> (N, *S) float32, values as the model sees them.
+    """Decoder mean of each code: (N, D) -> (N, *S), values as the model sees them.
 
-    `y` (N,) class numbers for a conditional model. Raises DataError for codes of another width.
+    They are float32, or float64 for a model in double precision. `y` (N,) class numbers for a
+    conditional model. Raises DataError for codes of another width.
     """
     model.eval()
-    z = torch.from_numpy(np.ascontiguousarray(codes, dtype=np.float32))
+    double = any(p.dtype == torch.float64 for p in model.decoder.parameters())
+    dtype = np.float64 if double else np.float32
+    z = torch.from_numpy(np.ascontiguousarray(codes, dtype=dtype))
     size = int(np.prod(model.code))
     if z.dim() != 2 or z.shape[1] != size:
         raise DataError(
             f"Codes of shape {tuple(z.shape)} were given, but this model's codes are rows of "
             f"{size} numbers."
         )
-    out = np.empty((len(z), *model.data.shape), np.float32)
+    out = np.empty((len(z), *model.data.shape), dtype)
     for first in range(0, len(z), BLOCK):
         part = z[first : first + BLOCK]
         labels = None if y is None else torch.from_numpy(y[first : first + BLOCK])

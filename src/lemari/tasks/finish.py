@@ -119,7 +119,7 @@ def summarise(
         "scores": [asdict(score) for score in e.scores],
         "findings": [asdict(finding) for finding in findings],
         "command": command(recipe),
-        "next": f"lemari generate {shlex.quote(str(folder))} -n 64 -o samples.png",
+        "next": f"lemari generate {shlex.quote(str(shown(folder)))} -n 64 -o samples.png",
     }
 
 
@@ -138,9 +138,19 @@ def data_part(job: Job) -> dict[str, Any]:
     }
 
 
+def nameless(place: str) -> str:
+    """The last part of a path: the folders above it may carry the user's name."""
+    return Path(place).name
+
+
+def shown(folder: Path) -> Path | str:
+    """The folder as it was given, of an absolute path only the last part."""
+    return nameless(str(folder)) if folder.is_absolute() else folder
+
+
 def command(recipe) -> str:
-    """The command line that leads to this run."""
-    words = ["lemari", "train", recipe.data.name or "DATA", "--variant", recipe.variant]
+    """The command line that leads to this run, of paths only the last part."""
+    words = ["lemari", "train", nameless(recipe.data.name or "DATA"), "--variant", recipe.variant]
     options = dict(recipe.options) | {
         "epochs": recipe.epochs,
         "batch-size": recipe.batch_size,
@@ -152,7 +162,7 @@ def command(recipe) -> str:
     }
     for key, value in recipe.data.options.items():
         text = ",".join(map(str, value)) if isinstance(value, list | tuple) else value
-        options[key.replace("_", "-")] = text
+        options[key.replace("_", "-")] = nameless(text) if key == "data_dir" else text
     for key, value in options.items():
         words += [f"--{key.replace('_', '-')}", str(value)]
     return shlex.join(words)

@@ -9,17 +9,20 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import ValidationError
+from torch import nn
 
 from lemari.errors import DataError, UsageError
 from lemari.formats import Format, ImageFormat
 from lemari.machine import precision_for, threads_for
-from lemari.networks.select import fits, parse, resolve
+from lemari.networks.select import fits, is_published, parse, resolve
 from lemari.registry import VARIANTS, nearest
 from lemari.store import DataReference, Recipe
-from lemari.train import mix
+from lemari.train import Plan, mix
 from lemari.types import Rows, Schema
 
 HASHED = 256 << 20
+MOST_PARAMETERS = 500_000_000
 
 
 @dataclass
@@ -77,24 +80,42 @@ def recipe_for(schema: Schema, request: Request, data: DataReference | None = No
     """A recipe with every choice made. Raises UsageError when variant and data do not fit."""
     options = {k: v for k, v in request.options.items() if v is not None}
     check_options(request.variant, options)
+    schedule = request.schedule or "cosine"
+    Plan(request.epochs, request.batch_size, request.lr, request.seed, schedule)
     network = network_of(request.variant, options)
     with torch.device("meta"):
         model = VARIANTS[request.variant](schema, **options)
-    name = parse(resolve(network, schema.kind))[0]
-    published = name.startswith(("chapter", "lesson"))
-    return Recipe(
-        variant=request.variant,
-        options=options,
-        epochs=request.epochs,
-        batch_size=request.batch_size,
-        lr=request.lr,
-        seed=request.seed,
-        schedule=request.schedule or ("constant" if published else "cosine"),
-        threads=threads_for(model, request.threads),
-        precision=precision_for(model, request.precision),
-        held_out=request.held_out,
-        data=data or DataReference(),
-    )
+    check_size(model)
+    published = is_published(parse(resolve(network, schema.kind))[0])
+    values = {
+        "variant": request.variant,
+        "options": options,
+        "epochs": request.epochs,
+        "batch_size": request.batch_size,
+        "lr": request.lr,
+        "seed": request.seed,
+        "schedule": request.schedule or ("constant" if published else "cosine"),
+        "threads": threads_for(model, request.threads),
+        "precision": precision_for(model, request.precision),
+        "held_out": request.held_out,
+        "data": data or DataReference(),
+    }
+    try:
+        return Recipe(**values)
+    except ValidationError as fault:
+        first = fault.errors()[0]
+        place = str(first["loc"][-1 if first["loc"][0] != "options" else 1])
+        raise UsageError(f"{place.replace('_', '-')}: {first['msg']}.") from fault
+
+
+def check_size(model: nn.Module) -> None:
+    """Refuse a model, built on the meta device, that no machine of ours could train."""
+    count = sum(p.numel() for p in model.parameters())
+    if count > MOST_PARAMETERS:
+        raise UsageError(
+            f"That model would have {count:,} parameters, more than {MOST_PARAMETERS:,}; choose "
+            "a smaller --network or --latent, or smaller examples (--size)."
+        )
 
 
 def hold_out(rows: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -66,7 +66,8 @@ def embed(
     progress.clear()
     write_codes(path, rows, codes)
     result = {"rows": len(rows), "dimensions": codes.shape[1], "seconds": seconds,
-              "output": str(path.resolve()), "skipped": [asdict(i) for i in rows.skipped]}  # fmt: skip
+              "output": str(path.resolve()),
+              "skipped": [asdict(item) for item in rows.skipped]}  # fmt: skip
     finish(as_json, result, f"Wrote {len(rows):,} codes of {codes.shape[1]} numbers to {path} "
            f"({seconds:.2f} s)", f"lemari evaluate {quoted(run)} {quoted(data)}")  # fmt: skip
 
@@ -116,13 +117,15 @@ def reconstruct(
 def evaluate(
     run: str = RUN,
     data: str = typer.Argument(None, metavar="[DATA]", help="Default: the run's held-out rows."),
-    nll: int = typer.Option(0, "--nll", metavar="DRAWS", help="Importance-sampled NLL as well."),
+    nll: int = typer.Option(
+        0, "--nll", min=0, metavar="DRAWS", help="Importance-sampled NLL as well."
+    ),
     split: str = s.SPLIT,
     data_dir: str = s.DATA_DIR,
     shape: str = s.SHAPE,
     label: str = s.LABEL,
     drop: list[str] = s.DROP,
-    seed: int = typer.Option(0, help="For the draws of the code."),
+    seed: int = s.seed("For the draws of the code."),
     as_json: bool = JSON,
 ) -> None:
     """Score the model beside its baselines, on rows it was not trained on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import typer
@@ -21,7 +22,7 @@ def generate(
     count: int = typer.Option(64, "-n", help="How many (random), or steps a side (grid)."),
     output: str = typer.Option("samples.png", "-o", "--output", help=".png, .npz, or .csv"),
     mode: str = typer.Option("random", help="random, grid (two dimensions), or traversal."),
-    seed: int = typer.Option(0, help="For the draws of the code."),
+    seed: int = s.seed("For the draws of the code."),
     temperature: float = typer.Option(1.0, help="Below 1: nearer to the prior's middle."),
     wanted: str = typer.Option(None, "--class", help="Class, for a conditional model."),
     as_json: bool = JSON,
@@ -36,6 +37,8 @@ def generate(
         raise UsageError(f"--mode is {', '.join(MODES)}, not {mode!r}.")
     if not 1 <= count <= 1_000_000:
         raise UsageError(f"-n is 1 to 1,000,000, not {count}.")
+    if not 0 <= temperature < math.inf:
+        raise UsageError(f"--temperature is 0 or more, not {temperature}; 1 is the prior's own.")
     path = Path(output)
     fitted = Fitted.load(find_run(run))
     with threads(fitted.recipe.threads):
@@ -85,4 +88,4 @@ def morph(
     result = {"steps": len(images), "path": how, "output": str(path.resolve()),
               "mean_change_per_step": change}  # fmt: skip
     finish(as_json, result, f"Wrote {len(images)} steps to {path}",
-           f"lemari morph {quoted(run)} {quoted(data)} --from {first} --to {last} -o morph.gif")  # fmt: skip
+           f"lemari morph {quoted(run)} {quoted(data)} -o morph.gif")  # fmt: skip

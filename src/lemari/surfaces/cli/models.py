@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import typer
 
 from lemari.surfaces.cli.show import JSON, finish, table
 from lemari.surfaces.cli.sourcing import numbers
+
+MOST_SHOWN = 1 << 22  # numbers in one example, which is run through the model
 
 
 def register(app: typer.Typer) -> None:
@@ -51,17 +55,26 @@ def show(
     as_json: bool = JSON,
 ) -> None:
     """Options, layers with output shapes and parameter counts, and the effective beta."""
+    import torch
+
+    from lemari.errors import UsageError
     from lemari.layers_table import describe
     from lemari.registry import VARIANTS
-    from lemari.tasks.plan import check_options, variant_options
+    from lemari.tasks.plan import check_options, check_size, variant_options
     from lemari.types import Schema
 
     sides = numbers(shape, "--shape") or ()
     kind = "image" if len(sides) > 1 else "table"
     sides = (1, *sides) if len(sides) == 2 else sides
+    if len(sides) > 3 or math.prod(sides) > MOST_SHOWN:
+        raise UsageError(
+            f"--shape is C,H,W or D, of at most {MOST_SHOWN:,} numbers, not {shape!r}."
+        )
     schema = Schema(kind, sides, tuple(map(str, range(classes))))
     given = {k: v for k, v in {"network": network, "latent": latent}.items() if v is not None}
     check_options(variant, given)
+    with torch.device("meta"):
+        check_size(VARIANTS[variant](schema, **given))
     about = describe(VARIANTS[variant](schema, **given))
     doc = " ".join((VARIANTS[variant].__doc__ or "").split())
     options = {k: p.default for k, p in variant_options(variant).items()}

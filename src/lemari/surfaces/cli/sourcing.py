@@ -19,6 +19,11 @@ SPLIT = typer.Option(None, "--split", help="train, test or all (default: test wh
 MAX_SKIPPED = typer.Option(0.5, "--max-skipped", help="Share of unusable files that is tolerated.")
 
 
+def seed(what: str) -> Any:
+    """The option --seed, in the range that the random generators take."""
+    return typer.Option(0, min=0, max=2**63 - 1, help=what)
+
+
 def numbers(text: str | None, name: str) -> tuple[int, ...] | None:
     """`28,28` or `28x28` as whole numbers; one number stands for a square size."""
     from lemari.errors import UsageError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -42,7 +43,7 @@ def train(
     epochs: int = typer.Option(10, help="Passes over the data."),
     batch_size: int = typer.Option(128, help="Examples a step."),
     lr: float = typer.Option(1e-3, help="Highest learning rate of Adam."),
-    seed: int = typer.Option(0, help="Everything random follows from it."),
+    seed: int = s.seed("Everything random follows from it."),
     schedule: str = typer.Option(None, help="constant or cosine (default: the network's)."),
     threads: int = THREADS,
     precision: str = typer.Option(None, help="auto, float32 or bfloat16."),
@@ -70,16 +71,19 @@ def train(
 
     progress = Progress(as_json)
     loading = progress.counted("reading")
+    # Unknown options and their values arrive as words, the first of them in DATA's place.
+    words = [*([] if data is None else [data]), *context.args]
     if resume:
         folder = find_run(resume)
         with with_lock(folder):
-            check_resume(context, folder, data)
+            check_resume(context, folder, words)
             job = open_run(folder, loading)
             carry_on(folder, job, progress, as_json)
         return
+    data, further = data_and_options(words, variant)
     if data is None:
         raise UsageError("Say what to train on: `lemari train DATA`, for instance digits.")
-    options = {"network": network, "latent": latent} | variant_options(context.args, variant)
+    options = {"network": network, "latent": latent} | further
     request = Request(variant, {k: v for k, v in options.items() if v is not None}, epochs,
                       batch_size, lr, seed, schedule, threads, precision, held_out)  # fmt: skip
     reading = s.options(data_dir, size, shape, channels, fit, label, drop, max_skipped)
@@ -90,7 +94,7 @@ def train(
         carry_on(folder, job, progress, as_json)
 
 
-def check_resume(context: typer.Context, folder: Path, data: str | None) -> None:
+def check_resume(context: typer.Context, folder: Path, words: list[str]) -> None:
     """A resume takes its options from the run; others that differ are refused by name."""
     from lemari.errors import UsageError
     from lemari.store import read_recipe
@@ -98,14 +102,15 @@ def check_resume(context: typer.Context, folder: Path, data: str | None) -> None
     if not (folder / "recipe.json").is_file():
         return
     recipe = read_recipe(folder / "recipe.json")
-    known = recipe.model_dump() | recipe.options
+    data, further = data_and_options(words, recipe.variant)
+    known = options_of(recipe)
     given = {
         name: value
-        for name, value in context.params.items()
+        for name, value in read_options(context.params).items()
         if str(context.get_parameter_source(name)).endswith("COMMANDLINE")
         and name not in NOT_RECIPE
     }
-    given |= variant_options(context.args, recipe.variant)
+    given |= further
     other = [name for name, value in given.items() if known.get(name) != value]
     if data is not None and data != recipe.data.name:
         same = Path(data).exists() and str(Path(data).resolve()) == recipe.data.name
@@ -117,8 +122,24 @@ def check_resume(context: typer.Context, folder: Path, data: str | None) -> None
         )
 
 
-def variant_options(words: list[str], variant: str) -> dict[str, Any]:
-    """`--beta 4 --likelihood=mse` as typed values, by the variant's signature."""
+def read_options(given: dict[str, Any]) -> dict[str, Any]:
+    """The values of a command, those that say how DATA is read in the form that a run keeps."""
+    names = set(inspect.signature(s.options).parameters)
+    reading = s.options(**{k: v for k, v in given.items() if k in names})
+    kept = {k: list(v) if isinstance(v, tuple) else v for k, v in reading.items()}
+    return {k: kept.get(k) if k in names else v for k, v in given.items()}
+
+
+def options_of(recipe) -> dict[str, Any]:
+    """Every option of a run, those that were left at their defaults included."""
+    from lemari.tasks.plan import variant_options as signature
+
+    defaults = {name: parameter.default for name, parameter in signature(recipe.variant).items()}
+    return defaults | recipe.data.options | recipe.model_dump() | recipe.options
+
+
+def data_and_options(words: list[str], variant: str) -> tuple[str | None, dict[str, Any]]:
+    """DATA, and `--beta 4 --likelihood=mse` as typed values by the variant's signature."""
     from lemari.errors import UsageError
     from lemari.registry import nearest
     from lemari.tasks.plan import variant_options as signature
@@ -126,11 +147,14 @@ def variant_options(words: list[str], variant: str) -> dict[str, Any]:
     known = {k: v for k, v in signature(variant).items() if k not in ("latent", "network")}
     shown = [f"--{k.replace('_', '-')}" for k in known]
     found: dict[str, Any] = {}
-    words = list(words)
+    data, words = None, list(words)
     while words:
         word = words.pop(0)
         name, equals, value = word.removeprefix("--").partition("=")
         key = name.replace("-", "_")
+        if data is None and not word.startswith("--"):
+            data = word
+            continue
         if not word.startswith("--") or key not in known:
             raise UsageError(nearest(word, shown, f"option of train or of {variant}"))
         if not equals:
@@ -138,7 +162,7 @@ def variant_options(words: list[str], variant: str) -> dict[str, Any]:
                 raise UsageError(f"--{name} needs a value.")
             value = words.pop(0)
         found[key] = typed(name, value, known[key])
-    return found
+    return data, found
 
 
 def typed(name: str, text: str, parameter: inspect.Parameter) -> Any:
@@ -150,7 +174,10 @@ def typed(name: str, text: str, parameter: inspect.Parameter) -> Any:
         if text.lower() == "none" and "None" in note:
             return None
         if "float" in note:
-            return float(text)
+            value = float(text)
+            if not math.isfinite(value):
+                raise ValueError
+            return value
         return int(text) if "int" in note else text
     except ValueError:
         raise UsageError(f"--{name} takes a number, not {text!r}.") from None
@@ -265,7 +292,7 @@ def stoppable() -> Iterator[Callable[[], bool]]:
 def demo(
     out: str = typer.Option(None, help="Folder of the run (default: a new one under runs/)."),
     epochs: int = typer.Option(60, help="Passes over the data."),
-    seed: int = typer.Option(0, help="Everything random follows from it."),
+    seed: int = s.seed("Everything random follows from it."),
     as_json: bool = JSON,
 ) -> None:
     """Train a 2-d VAE on the 1,797 handwritten digits that ship with scikit-learn."""
