@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from lemari.laws import Law, widened
+from lemari.laws import Density, widened
 
 
 class Decoder(nn.Module):
@@ -14,7 +14,7 @@ class Decoder(nn.Module):
         super().__init__()
         self.net, self.likelihood = net, likelihood
 
-    def forward(self, z: Tensor, c: Tensor) -> Law:
+    def forward(self, z: Tensor, c: Tensor) -> Density:
         """Law of x, batch (K, B). Shapes: z (K, B, *Z), c (B, C)."""
         k, b = z.shape[:2]
         h = self.net(z.flatten(0, 1), c if k == 1 else c.repeat(k, 1))

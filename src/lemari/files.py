@@ -83,6 +83,8 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_bytes(), parse_constant=refuse_constant)
     except OSError as fault:
         raise ModelFileError(f"{path} cannot be read: {fault.strerror}.") from fault
+    except ModelFileError:
+        raise
     except (ValueError, RecursionError) as fault:
         raise ModelFileError(
             f"{path} is not valid JSON ({str(fault)[:80]}); it is truncated or was changed."

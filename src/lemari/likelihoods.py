@@ -25,6 +25,8 @@ class GaussianLikelihood(nn.Module):
     when the model is used. It weighs reconstruction against KL with no beta to tune.
     """
 
+    variance: Tensor
+    seen: Tensor
     floor = 1e-3  # a quarter of an 8-bit step: sigma cannot vanish on constant data
 
     def __init__(self, event: int, *, sigma: float | None = None, squash: bool = True) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from lemari.condition import Unlabelled
 from lemari.corrupt import Clean
 from lemari.errors import UsageError
-from lemari.laws import Law, widened
+from lemari.laws import Density, Law, widened
 from lemari.terms.base import Term
 from lemari.types import Batch, Schema, Trace, View
 
@@ -19,9 +20,18 @@ from lemari.types import Batch, Schema, Trace, View
 class Autoencoder(nn.Module):
     """x -> corrupt -> view -> encoder -> posterior -> q(z) -> z -> decoder -> p(x).
 
-    Any part may be exchanged; what a variant is, is the choice of parts and terms. `bfloat16`
+    Any part may be exchanged; what a variant is, is the choice of parts and terms. `mixed`
     runs the networks (never the laws or the loss) in bfloat16, which is up to twice as fast.
     """
+
+    data: Schema
+    terms: Sequence[Term]
+    encoder: Any
+    posterior: Any
+    prior: Any
+    decoder: Any
+    condition: Any
+    corrupt: Any
 
     def __init__(
         self,
@@ -37,11 +47,11 @@ class Autoencoder(nn.Module):
         k: int = 1,
     ) -> None:
         super().__init__()
-        self.data, self.k, self.bfloat16 = data, k, False
+        self.data, self.k, self.mixed = data, k, False
         self.encoder, self.posterior, self.prior, self.decoder = encoder, posterior, prior, decoder
         self.condition = condition or Unlabelled()
         self.corrupt = corrupt or Clean()
-        self.terms = nn.ModuleList(terms)
+        self.terms = nn.ModuleList(terms)  # pyright: ignore
         check_parts(self)
 
     def forward(self, batch: Batch, step: int = 0) -> Trace:
@@ -58,13 +68,13 @@ class Autoencoder(nn.Module):
             h = self.encoder(view.x, c)
         return self.posterior(widened(h))
 
-    def decode(self, z: Tensor, c: Tensor) -> Law:
+    def decode(self, z: Tensor, c: Tensor) -> Density:
         """p(x | z, c), batch (K, B), event S. Shapes: z (K, B, *Z), c (B, C)."""
         with self.precision(z):
             return self.decoder(z, c)
 
     def precision(self, x: Tensor) -> AbstractContextManager:
-        return torch.autocast(x.device.type, torch.bfloat16, enabled=self.bfloat16)
+        return torch.autocast(x.device.type, torch.bfloat16, enabled=self.mixed)
 
     def loss(self, t: Trace) -> dict[str, Tensor]:
         """Each term per example, unweighted, in nats: name -> (B,)."""
@@ -94,7 +104,7 @@ def check_parts(model: Autoencoder) -> None:
             )
 
 
-def likelihood_of(model: Autoencoder) -> nn.Module:
+def likelihood_of(model: Autoencoder) -> Any:
     """The likelihood at the end of the decoder."""
     return model.decoder.likelihood
 

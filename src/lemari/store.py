@@ -9,15 +9,15 @@ Nothing in it is code or names code: variants and networks come from closed regi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    TypeAdapter,
     ValidationError,
     field_validator,
 )
@@ -33,6 +33,13 @@ from lemari.weights import read_tensors, write_tensors
 
 VERSION = 1
 PARTS = ("recipe.json", "format.json", "weights.safetensors")
+KINDS = {
+    "None": (type(None),),
+    "bool": (bool,),
+    "int": (int,),
+    "float": (float, int),
+    "str": (str,),
+}
 LONGEST = 200  # characters of an option that is text, such as a network's name
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Option = Annotated[str, Field(max_length=LONGEST)] | int | Finite | bool | None
@@ -95,7 +102,7 @@ def build(schema: Schema, recipe: Recipe) -> Autoencoder:
     """The untrained model of a recipe, its first weights drawn from the recipe's seed."""
     with random_state(recipe.seed):
         model = VARIANTS[recipe.variant](schema, **recipe.options)
-    model.bfloat16 = recipe.precision == "bfloat16"
+    model.mixed = recipe.precision == "bfloat16"
     return model.to(memory_format=torch.channels_last)
 
 
@@ -149,10 +156,14 @@ def check_index(folder: Path) -> None:
         )
     index = read_json(folder / "index.json")
     if not isinstance(index, dict) or index.get("version") != VERSION:
-        raise ModelFileError(f"{folder} was written by another version of Lemari.")
+        raise ModelFileError(
+            f"{folder} was written by another version of Lemari; use that one, or train again."
+        )
     sums = index.get("sha256")
     if not isinstance(sums, dict) or set(sums) != set(PARTS):
-        raise ModelFileError(f"{folder / 'index.json'} was changed after saving.")
+        raise ModelFileError(
+            f"{folder / 'index.json'} was changed after saving; use a backup, or train again."
+        )
     for name, expected in sums.items():
         if sha256(folder / name) != expected:
             raise ModelFileError(
@@ -190,9 +201,9 @@ def shapes_of(schema: Schema, recipe: Recipe) -> dict[str, tuple[int, ...]]:
 
 def check_types(recipe: Recipe) -> None:
     """Each option is of the type that the variant's signature says."""
-    hints = get_type_hints(VARIANTS[recipe.variant])
+    known = signature(VARIANTS[recipe.variant]).parameters
     for name, value in recipe.options.items():
-        try:
-            TypeAdapter(hints.get(name, Any)).validate_python(value, strict=True)
-        except ValidationError as fault:
-            raise UsageError(f"{name}: {fault.errors()[0]['msg']}") from fault
+        note = str(known[name].annotation) if name in known else "Any"
+        kinds = [KINDS.get(part.strip()) for part in note.split("|")]
+        if None not in kinds and not any(type(value) in kind for kind in kinds if kind):
+            raise UsageError(f"{name} is {note}, not {str(value)[:80]!r}")

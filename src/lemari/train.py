@@ -119,10 +119,13 @@ def start_at_mean(model: Autoencoder, feed: Feed, most: int = 5000) -> None:
     ever. Published networks keep the start that their source has.
     """
     layers = [m for m in model.decoder.net.modules() if getattr(m, "bias", None) is not None]
-    if not layers or model.decoder.net.published:
+    if not layers or getattr(model.decoder.net, "published", False):
         return
-    rows = feed.gather(np.arange(min(most, len(feed)))).x
-    bias, mean = layers[-1].bias, likelihood_of(model).link(rows.mean(0))
+    some = np.arange(len(feed))[:: math.ceil(len(feed) / most)]
+    centre = sum(batch.x.double().sum(0) for batch in feed.batches(16, some)) / len(some)
+    bias, mean = layers[-1].bias, likelihood_of(model).link(centre)
+    if not bool(mean.isfinite().all()):
+        return
     if bias.numel() == mean.numel():
         bias.copy_(mean.flatten())
     else:

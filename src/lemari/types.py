@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from lemari.laws import Law
+    from lemari.laws import Density, Law
 
 Kind = Literal["image", "table", "sequence"]
 
@@ -94,7 +94,7 @@ class Trace:
     q: Law  # q(z | view, c): batch (B,), event Z
     z: Tensor  # (K, B, *Z)
     prior: Law  # p(z | c): batch (B,), event Z
-    p: Law  # p(x | z, c): batch (K, B), event S
+    p: Density  # p(x | z, c): batch (K, B), event S
     step: int
 
 

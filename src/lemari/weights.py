@@ -44,13 +44,17 @@ def read_header(path: Path) -> dict[str, tuple[int, ...]]:
             rows = json.loads(file.read(length), object_pairs_hook=unrepeated)
     except OSError as fault:
         raise ModelFileError(f"{path} cannot be read: {fault.strerror}.") from fault
+    except ModelFileError:
+        raise
     except (ValueError, struct.error, RecursionError) as fault:
         raise ModelFileError(f"{path} is not a whole safetensors file ({fault}).") from fault
     if not isinstance(rows, dict):
-        raise ModelFileError(f"{path} has a header that Lemari does not write.")
+        raise ModelFileError(f"{path} has a header that Lemari does not write; it was changed.")
     rows.pop("__metadata__", None)
     if len(rows) > MOST_TENSORS:
-        raise ModelFileError(f"{path} holds {len(rows)} tensors; no model of ours has so many.")
+        raise ModelFileError(
+            f"{path} holds {len(rows)} tensors, more than any model of Lemari; it was changed."
+        )
     shapes = {}
     try:
         for name, row in rows.items():
@@ -61,7 +65,9 @@ def read_header(path: Path) -> dict[str, tuple[int, ...]]:
                     f"{path}: the size of {name[:80]!r} does not add up; it was changed."
                 )
     except (ArithmeticError, KeyError, TypeError, ValueError) as fault:
-        raise ModelFileError(f"{path} has a header that Lemari does not write.") from fault
+        raise ModelFileError(
+            f"{path} has a header that Lemari does not write; it was changed."
+        ) from fault
     return shapes
 
 

@@ -113,7 +113,7 @@ def _curve(axes: Axes, epochs: np.ndarray, train: np.ndarray, held: np.ndarray) 
         axes.set_yscale("log")
     else:
         axes.yaxis.set_major_locator(MaxNLocator(5))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,g}".replace("-", "−")))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,g}".replace("-", "−")))
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.set_xlim(epochs.min() - 0.5, epochs.max() + 0.5)
     axes.grid(True, axis="y")

@@ -33,6 +33,7 @@ class StandardNormal(nn.Module):
     """Prior N(0, I) over codes of shape Z, whatever the condition."""
 
     traits = frozenset({"density", "gaussian"})
+    zero: Tensor
 
     def __init__(self, *shape: int) -> None:
         super().__init__()
@@ -54,6 +55,8 @@ class FittedNormal(nn.Module):
 
     traits = frozenset({"density"})
     widest = 1024
+    centre: Tensor
+    factor: Tensor
 
     def __init__(self, *shape: int) -> None:
         super().__init__()

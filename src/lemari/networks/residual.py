@@ -22,12 +22,15 @@ def depth_for(height: int, width: int) -> int:
 
 
 def widths_for(depth: int) -> tuple[int, ...]:
-    """Feature maps of each stage, finest first: 32, 64, then 128.
+    """Feature maps of each stage, finest first: doubled at each halving, 128 at most.
 
-    >>> widths_for(4)
-    (32, 64, 128, 128)
+    Large pictures start with fewer maps, because their first stage is the dearest.
+
+    >>> widths_for(2), widths_for(4), widths_for(6)
+    ((32, 64), (24, 48, 96, 128), (16, 32, 64, 128, 128, 128))
     """
-    return tuple(min(128, 32 * 2**stage) for stage in range(depth))
+    first = 32 if depth < 4 else 24 if depth == 4 else 16
+    return tuple(min(128, first * 2**stage) for stage in range(depth))
 
 
 def residual(

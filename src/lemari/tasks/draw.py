@@ -124,8 +124,16 @@ def decoded_grid(s: Scene):
 
 def grid_images(s: Scene, codes: np.ndarray, side: int) -> np.ndarray:
     first = None if condition_for(s, 1) is None else np.zeros(len(codes), np.int64)
-    images = pictures(decode(s.model, codes, first))
+    images = framed(pictures(decode(s.model, codes, first)))
     return images.reshape(side, side, *images.shape[1:])
+
+
+def framed(images: np.ndarray) -> np.ndarray:
+    """A thin frame in the colour of most borders, so that neighbours in a grid stay apart."""
+    width = max(1, images.shape[1] // 16)
+    fill = float(np.median(np.concatenate([images[:, 0].ravel(), images[:, -1].ravel()])))
+    around = ((0, 0), (width, width), (width, width), (0, 0))
+    return np.pad(images, around, constant_values=round(fill))
 
 
 def manifold(s: Scene):

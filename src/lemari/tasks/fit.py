@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -153,7 +154,10 @@ def start(folder: Path, job: Job) -> None:
 def open_run(folder: Path, progress=None) -> Job:
     """The job of a folder that `start` wrote."""
     if not (folder / "recipe.json").is_file():
-        raise RunError(f"{folder} is not a run that can go on: it has no recipe.json.")
+        raise RunError(
+            f"{folder} is not a run that can go on, for it has no recipe.json; start a new run "
+            "with another --out."
+        )
     recipe = read_recipe(folder / "recipe.json")
     return reopen(recipe, format_from_json(read_json(folder / "format.json")), progress)
 
@@ -193,8 +197,11 @@ def train_in(
 
 def guarded(folder: Path, training: Training, stop: Callable[[], bool]) -> Iterator[Pulse | Epoch]:
     """The records of a training, with checkpoints between them."""
-    last = time.monotonic()
+    last, good = time.monotonic(), training.good
     for record in training.run():
+        if isinstance(record, Epoch):
+            check_held_out(training, record, good)
+            good = training.good
         yield record
         stopping = stop() and training.epoch < training.plan.epochs
         if isinstance(record, Epoch) or stopping or time.monotonic() - last > CHECKPOINT_SECONDS:
@@ -204,6 +211,22 @@ def guarded(folder: Path, training: Training, stop: Callable[[], bool]) -> Itera
             raise Interrupted(
                 f"Stopped in epoch {training.epoch + 1} at step {training.step}; all is saved. "
                 f"Go on with `lemari train --resume {folder}`."
+            )
+
+
+def check_held_out(training: Training, epoch: Epoch, good: dict) -> None:
+    """Diverged, with the last good weights put back, when the last step threw them too far.
+
+    The losses of an epoch are those before each step, so only the held-out rows show it.
+    """
+    for name, value in epoch.valid.items():
+        if not math.isfinite(value):
+            training.model.load_state_dict(good)
+            rate = training.plan.lr
+            raise Diverged(
+                f"The term {name!r} became {value} on the held-out rows after epoch "
+                f"{epoch.number}; the weights of the last good epoch are kept. Lower the learning "
+                f"rate (now {rate:g}; try {min(rate / 10, 1e-3):g})."
             )
 
 

@@ -71,13 +71,14 @@ def write_png(path: Path, pixels: np.ndarray) -> Path:
 
 
 def safe_name(text: str) -> str:
-    """An id as a file name: no folders, no control characters, not hidden, not too long.
+    """An id as a file name: no folders, no control characters, not hidden, at most 200 bytes.
 
     >>> safe_name("../a/b\\n.png")
     'a_b'
     """
     stem = re.sub(r"\.(png|jpe?g|webp|tiff?|bmp|gif)$", "", text, flags=re.IGNORECASE)
-    return re.sub(r"[^\w.\- ]+", "_", stem).strip("._ ")[:120] or "example"
+    name = re.sub(r"[^\w.\- ]+", "_", stem).strip("._ ")[:120]
+    return name.encode()[:200].decode(errors="ignore").strip("._ ") or "example"
 
 
 def unused(stem: str, used: set[str]) -> str:

@@ -16,4 +16,4 @@ class KL(Term):
     needs = frozenset({"density"})
 
     def forward(self, t: Trace, model: nn.Module) -> Tensor:
-        return divergence(t.q, t.prior, t.z)
+        return divergence(t.q, t.prior, t.z)  # pyright: ignore[reportArgumentType]

@@ -8,7 +8,15 @@ from pathlib import Path
 import typer
 
 from lemari.surfaces.cli import sourcing as s
-from lemari.surfaces.cli.show import JSON, Progress, find_run, finish, quoted, score_lines
+from lemari.surfaces.cli.show import (
+    JSON,
+    Progress,
+    find_run,
+    finish,
+    floor_line,
+    quoted,
+    score_lines,
+)
 
 RUN = typer.Argument(..., metavar="RUN", help="Run folder, its name under runs/, or latest.")
 
@@ -150,4 +158,7 @@ def evaluate(
     result = {"run": str(folder.resolve()), "rows": len(held), "split": where, "scores": scores,
               "losses": e.losses, "floor": e.floor,
               "kl_per_dimension": None if e.kl is None else e.kl.tolist()}  # fmt: skip
-    finish(as_json, result, score_lines(scores), f"lemari report {quoted(run)}")
+    text = "\n".join(
+        filter(None, (score_lines(scores), floor_line(e.floor, fitted.model.data.size)))
+    )
+    finish(as_json, result, text, f"lemari report {quoted(run)}")

@@ -92,12 +92,10 @@ def compare(
 
 def report(run: str = RUN, as_json: bool = JSON) -> None:
     """Score a run again, draw all its pictures again, and write its report."""
-    import json
-
     from lemari.files import read_json
     from lemari.store import Fitted
     from lemari.tasks.finish import finish as complete
-    from lemari.tasks.fit import open_run, with_lock
+    from lemari.tasks.fit import keep_history, open_run, with_lock
 
     progress, folder = Progress(as_json), find_run(run)
     with with_lock(folder):
@@ -105,9 +103,7 @@ def report(run: str = RUN, as_json: bool = JSON) -> None:
         job = open_run(folder, progress.counted("reading"))
         notes = read_json(folder / "data.json") if (folder / "data.json").is_file() else {}
         job.notes[:] = notes.get("notes", job.notes)
-        path = folder / "metrics.jsonl"
-        history = [json.loads(line) for line in path.read_text().splitlines()] if (
-            path.is_file()) else []  # fmt: skip
+        history = keep_history(folder, fitted.recipe.epochs)
         summary = complete(folder, fitted, job, history, progress.say)
     progress.clear()
     where = str((folder / "report.html").resolve())

@@ -57,10 +57,20 @@ def score_lines(scores: list[dict[str, Any]]) -> str:
     """Scores beside their baselines."""
     rows = []
     for s in scores:
-        beside = ", ".join(f"{b['name']} {b['value']:.4g}" for b in s["baselines"])
-        value = f"{s['value']:.4g}{' ' + s['unit'] if s['unit'] else ''}"
+        beside = ", ".join(f"{b['name']} {cell(b['value'])}" for b in s["baselines"])
+        value = f"{cell(s['value'])}{' ' + s['unit'] if s['unit'] else ''}"
         rows.append((s["name"], value, s["better"] or "-", beside or "-", s["rows"], s["split"]))
     return table(rows, ("score", "value", "better", "baselines", "rows", "split"))
+
+
+def floor_line(floor: float | None, size: int) -> str:
+    """What part of a Bernoulli loss no model can remove; empty without grey pixels."""
+    if not floor:
+        return ""
+    return (
+        f"No loss can be below {floor:.2f} nats ({floor / size:.4f} a pixel): that is the entropy "
+        "of the grey pixels themselves."
+    )
 
 
 def finding_lines(findings: list[dict[str, Any]]) -> str:

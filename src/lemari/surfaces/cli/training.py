@@ -21,6 +21,7 @@ from lemari.surfaces.cli.show import (
     find_run,
     finding_lines,
     finish,
+    floor_line,
     quoted,
     score_lines,
 )
@@ -196,6 +197,7 @@ def carry_on(folder: Path, job, progress: Progress, as_json: bool) -> None:
     report = (folder / "report.html").resolve()
     lines = [
         score_lines(summary["scores"]),
+        floor_line(summary["floor"], job.format.schema.size),
         finding_lines(summary["findings"]),
         f"Trained {len(history)} epochs in {duration(summary['seconds'])}.",
         f"Wrote {folder.resolve()}",

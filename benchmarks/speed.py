@@ -1,0 +1,262 @@
+"""Speed and memory: ratios measured in one process, in alternating windows.
+
+    python benchmarks/speed.py chapter     the chapter's autoencoder against a plain loop and pythae
+    python benchmarks/speed.py tiny        30-16-8-16-30, batch 256, against a Lightning-style loop
+    python benchmarks/speed.py encode      60,000 pictures to codes
+    python benchmarks/speed.py memory      peak resident memory of training on 60,000 pictures
+
+The plain loop is what tutorials show: a Dataset that returns one tensor an item, a DataLoader, an
+eager float32 model, Adam, and `loss.item()` every step for the progress bar. The Lightning-style
+loop adds what such a trainer does around each step (hooks, logging, a metric mean). pythae runs its
+own BaseTrainer on the same encoder and decoder (install it with `pip install --no-deps pythae`).
+Needs LEMARI_DATA. Results go to benchmarks/results/speed.json.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+from lemari.feed import Feed
+from lemari.formats import TableFormat
+from lemari.machine import describe
+from lemari.sources import open_data
+from lemari.store import build
+from lemari.tasks.embed import encode
+from lemari.tasks.plan import Request, recipe_for, sized
+from lemari.train import Plan, Training
+from lemari.types import Epoch, Pulse
+
+RESULTS = Path(__file__).parent / "results" / "speed.json"
+
+
+class Items(Dataset):
+    """One tensor an item, scaled to [0, 1]: how a tutorial serves pictures."""
+
+    def __init__(self, x: np.ndarray, scale: float) -> None:
+        self.x, self.scale = x, scale
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, i: int) -> torch.Tensor:
+        return torch.from_numpy(self.x[i].astype(np.float32)) * self.scale
+
+
+def chapter_net(decoder_only: bool = False) -> nn.Sequential:
+    """The chapter's autoencoder in plain torch modules."""
+    encoder = [nn.Conv2d(1, 32, 3, 2, 1), nn.ReLU(), nn.Conv2d(32, 64, 3, 2, 1), nn.ReLU(),
+               nn.Conv2d(64, 128, 3, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(2048, 2)]  # fmt: skip
+    decoder = [nn.Linear(2, 2048), nn.Unflatten(1, (128, 4, 4)),
+               nn.ConvTranspose2d(128, 128, 3, 2, 1, 1), nn.ReLU(),
+               nn.ConvTranspose2d(128, 64, 3, 2, 1, 1), nn.ReLU(),
+               nn.ConvTranspose2d(64, 32, 3, 2, 1, 1), nn.ReLU(),
+               nn.Conv2d(32, 1, 3, padding=1), nn.Sigmoid()]  # fmt: skip
+    return nn.Sequential(nn.Sequential(*encoder), nn.Sequential(*decoder))
+
+
+def tiny_net() -> nn.Sequential:
+    return nn.Sequential(nn.Linear(30, 16), nn.ReLU(), nn.Linear(16, 8), nn.Linear(8, 16),
+                         nn.ReLU(), nn.Linear(16, 30))  # fmt: skip
+
+
+class PlainLoop:
+    """`window(seconds)` trains for about that long and returns rows a second."""
+
+    def __init__(self, net: nn.Module, data: Dataset, batch: int, hooks: int = 0) -> None:
+        self.net, self.hooks = net, hooks
+        self.loader = DataLoader(data, batch_size=batch, shuffle=True)
+        self.optimiser = torch.optim.Adam(net.parameters(), lr=1e-3)
+        self.batches, self.log, self.last = iter(self.loader), {}, 0.0
+
+    def next(self) -> torch.Tensor:
+        try:
+            return next(self.batches)
+        except StopIteration:
+            self.batches = iter(self.loader)
+            return next(self.batches)
+
+    def step(self) -> int:
+        x = self.next()
+        self.optimiser.zero_grad()
+        loss = nn.functional.mse_loss(self.net(x), x)
+        loss.backward()
+        self.optimiser.step()
+        self.last = loss.item()
+        for name in range(self.hooks):
+            self.log[f"callback {name}"] = {"loss": self.last, "step": len(self.log)}
+        return len(x)
+
+    def window(self, seconds: float) -> float:
+        begin, rows = time.perf_counter(), 0
+        while time.perf_counter() - begin < seconds:
+            rows += self.step()
+        return rows / (time.perf_counter() - begin)
+
+
+class OurLoop:
+    """Lemari's training in the same windows."""
+
+    def __init__(self, feed: Feed, recipe, schema) -> None:
+        self.training = Training(build(schema, recipe), feed, Plan(10**6, recipe.batch_size))
+        self.records, self.last = self.training.run(), 0.0
+
+    def window(self, seconds: float) -> float:
+        t = self.training
+        begin, first = time.perf_counter(), t.epoch * t.steps + t.step
+        while time.perf_counter() - begin < seconds:
+            record = next(self.records)
+            if isinstance(record, Epoch | Pulse):
+                self.last = record.loss
+        steps = t.epoch * t.steps + t.step - first
+        return steps * t.plan.batch_size / (time.perf_counter() - begin)
+
+
+class PythaeLoop(PlainLoop):
+    """pythae's BaseTrainer, one epoch over as many rows as fit the window."""
+
+    def __init__(self, x: np.ndarray, batch: int) -> None:
+        from pythae.data.datasets import BaseDataset
+        from pythae.models import AE, AEConfig
+        from pythae.models.base.base_utils import ModelOutput
+        from pythae.models.nn import BaseDecoder, BaseEncoder
+        from pythae.trainers import BaseTrainer, BaseTrainerConfig
+
+        net = chapter_net()
+
+        class Encoder(BaseEncoder):
+            def __init__(self) -> None:
+                super().__init__()
+                self.net = net[0]
+
+            def forward(self, x: torch.Tensor) -> ModelOutput:
+                return ModelOutput(embedding=self.net(x))
+
+        class Decoder(BaseDecoder):
+            def __init__(self) -> None:
+                super().__init__()
+                self.net = net[1]
+
+            def forward(self, z: torch.Tensor) -> ModelOutput:
+                return ModelOutput(reconstruction=self.net(z))
+
+        config = AEConfig(input_dim=(1, 32, 32), latent_dim=2)
+        model = AE(config, encoder=Encoder(), decoder=Decoder())
+        data = BaseDataset(torch.from_numpy(x.astype(np.float32) / 255), torch.zeros(len(x)))
+        training = BaseTrainerConfig(output_dir="/tmp/pythae", num_epochs=1, learning_rate=1e-3,
+                                     per_device_train_batch_size=batch, no_cuda=True)  # fmt: skip
+        self.trainer = BaseTrainer(model, train_dataset=data, training_config=training)
+        self.trainer.prepare_training()
+        self.rows = len(data)
+
+    def window(self, seconds: float) -> float:
+        begin = time.perf_counter()
+        self.trainer.train_step(epoch=1)
+        return self.rows / (time.perf_counter() - begin)
+
+
+def alternate(loops: dict, rounds: int, seconds: float) -> dict[str, list[float]]:
+    """Windows in turn; the first round warms up and does not count."""
+    speeds: dict[str, list[float]] = {name: [] for name in loops}
+    for turn in range(rounds + 1):
+        for name, loop in loops.items():
+            speed = loop.window(seconds)
+            if turn:
+                speeds[name].append(speed)
+    return speeds
+
+
+def ratios(speeds: dict[str, list[float]]) -> dict:
+    """Median rows a second, and our speed over each other one, window by window."""
+    found: dict = {"rows_per_second": {k: statistics.median(v) for k, v in speeds.items()}}
+    for name, values in speeds.items():
+        if name != "lemari":
+            pairs = [a / b for a, b in zip(speeds["lemari"], values, strict=True)]
+            found[f"over {name}"] = {"median": statistics.median(pairs), "least": min(pairs),
+                                     "most": max(pairs), "windows": len(pairs)}  # fmt: skip
+    return found
+
+
+def pictures(count: int = 60_000):
+    source = open_data("fashion-mnist")
+    fmt, _ = sized(source.learn(), "chapter")
+    return fmt, source.load(fmt).x[:count]
+
+
+def chapter(rounds: int = 6, seconds: float = 10.0) -> dict:
+    torch.set_num_threads(os.cpu_count() or 1)
+    fmt, x = pictures()
+    request = Request("ae", {"network": "chapter", "latent": 2})
+    recipe = recipe_for(fmt.schema, request)
+    loops = {
+        "lemari": OurLoop(Feed(x, None, fmt), recipe, fmt.schema),
+        "plain loop": PlainLoop(chapter_net(), Items(x, 1 / 255), 128),
+    }
+    try:
+        loops["pythae"] = PythaeLoop(x[: 128 * 60], 128)
+    except ImportError as fault:
+        print(f"pythae is left out: {fault}", file=sys.stderr)
+    return ratios(alternate(loops, rounds, seconds)) | {"precision": recipe.precision}
+
+
+def tiny(rounds: int = 7, seconds: float = 3.0) -> dict:
+    torch.set_num_threads(1)
+    x = np.random.default_rng(0).standard_normal((100_000, 30)).astype(np.float32)
+    names, ones = tuple(f"c{i}" for i in range(30)), (1.0,) * 30
+    fmt = TableFormat(names, (0.0,) * 30, ones, (0.0,) * 30)
+    recipe = recipe_for(fmt.schema, Request("ae", {"network": "mlp:16", "latent": 8},
+                                            batch_size=256))  # fmt: skip
+    loops = {
+        "lemari": OurLoop(Feed(x, None, fmt), recipe, fmt.schema),
+        "trainer with DataLoader": PlainLoop(tiny_net(), Items(x, 1.0), 256, hooks=10),
+    }
+    return ratios(alternate(loops, rounds, seconds))
+
+
+def encoding(rounds: int = 5) -> dict:
+    torch.set_num_threads(os.cpu_count() or 1)
+    fmt, x = pictures()
+    recipe = recipe_for(fmt.schema, Request("ae", {"network": "chapter", "latent": 2}))
+    model, feed, seconds = build(fmt.schema, recipe), Feed(x, None, fmt), []
+    for _ in range(rounds + 1):
+        begin = time.perf_counter()
+        encode(model, feed)
+        seconds.append(time.perf_counter() - begin)
+    return {"rows": len(x), "seconds": statistics.median(seconds[1:]), "all": seconds[1:]}
+
+
+def memory() -> dict:
+    """A whole `lemari train` of one epoch, with scores and pictures, in this process."""
+    import tempfile
+
+    from lemari.surfaces.cli.main import run
+
+    with tempfile.TemporaryDirectory() as scratch:
+        code = run(["train", "fashion-mnist", "--variant", "ae", "--network", "chapter", "--latent",
+                    "2", "--epochs", "1", "--out", f"{scratch}/run", "--json"], debug=False)  # fmt: skip
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {"exit": code, "peak_resident_bytes": peak}
+
+
+def main() -> None:
+    jobs = {"chapter": chapter, "tiny": tiny, "encode": encoding, "memory": memory}
+    name = sys.argv[1] if len(sys.argv) > 1 else "chapter"
+    record = jobs[name]() | {"machine": describe()}
+    RESULTS.parent.mkdir(exist_ok=True)
+    kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    RESULTS.write_text(json.dumps(kept | {name: record}, indent=1) + "\n")
+    print(json.dumps({k: v for k, v in record.items() if k != "machine"}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
