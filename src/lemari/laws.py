@@ -115,7 +115,8 @@ class Isotropic:
         return (value - self.mean).square() * (-0.5 / self.variance) - self.log_scale
 
     def log_prob(self, value: Tensor) -> Tensor:
-        error = total((value - self.mean).square(), self.event)
+        error = F.mse_loss(self.mean, value.expand_as(self.mean), reduction="none")
+        error = total(error, self.event)
         size = math.prod(self.mean.shape[self.mean.dim() - self.event :])
         return error * (-0.5 / self.variance) - size * self.log_scale
 

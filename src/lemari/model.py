@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -74,7 +74,7 @@ class Autoencoder(nn.Module):
             return self.decoder(z, c)
 
     def precision(self, x: Tensor) -> AbstractContextManager:
-        return torch.autocast(x.device.type, torch.bfloat16, enabled=self.mixed)
+        return torch.autocast(x.device.type, torch.bfloat16) if self.mixed else nullcontext()
 
     def loss(self, t: Trace) -> dict[str, Tensor]:
         """Each term per example, unweighted, in nats: name -> (B,)."""

@@ -85,7 +85,8 @@ def update(
     for term in model.terms:
         value = term(trace, model).mean()
         values[term.name] = value.detach()
-        weighted = value * term.weight(step)
+        weight = term.weight(step)
+        weighted = value if weight == 1 else value * weight
         groups[term.trains] = groups[term.trains] + weighted if term.trains in groups else weighted
     backward(model, groups)
     optimiser.step()
@@ -216,7 +217,7 @@ class Training:
                 raise Diverged(
                     f"The term {name!r} became {value} in epoch {self.epoch + 1}, by step "
                     f"{self.step} of {self.steps}; the weights of the last good epoch are kept. "
-                    f"Lower the learning rate (now {self.plan.lr:g}; try {self.plan.lr / 10:g})."
+                    f"Lower the learning rate (now {self.plan.lr:g}; try {min(self.plan.lr / 10, 1e-3):g})."
                 )
         return weighted(self.model, means, self.epoch * self.steps + self.step)
 

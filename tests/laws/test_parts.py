@@ -1,4 +1,4 @@
-"""Laws of one model: it builds, its shapes agree, its loss and gradients are what they should be."""
+"""Laws of one model: it builds, its shapes agree, its loss and gradients are right."""
 
 import pytest
 import torch

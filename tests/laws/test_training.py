@@ -188,7 +188,10 @@ def truncate(path, share: float) -> None:
     path.write_bytes(content[: int(share * len(content))])
 
 
-@pytest.mark.parametrize("harm", ["half weights", "no weights", "half record", "no record", "NaN"])
+HARMS = ["half weights", "no weights", "one bit", "half record", "no record", "NaN"]
+
+
+@pytest.mark.parametrize("harm", HARMS)
 def test_a_kill_while_writing_falls_back_on_the_checkpoint_before(pulsing, tmp_path, harm):
     case = KEPT[0]
     whole = started(case)
@@ -201,6 +204,10 @@ def test_a_kill_while_writing_falls_back_on_the_checkpoint_before(pulsing, tmp_p
         truncate(tensors, 0.5)
     elif harm == "no weights":
         tensors.unlink()
+    elif harm == "one bit":
+        content = bytearray(tensors.read_bytes())
+        content[-2] ^= 1
+        tensors.write_bytes(content)
     elif harm == "half record":
         truncate(later, 0.5)
     elif harm == "no record":
@@ -311,9 +318,7 @@ def test_an_epochs_loss_is_the_mean_over_its_rows():
     """The last batch is smaller; with a step of almost no length all losses are of one model."""
     case = Case("ae", "mlp", "table")
     model, feed = case.build(), feed_of(case, 25)
-    training = Training(
-        model, feed, Plan(epochs=1, batch_size=7, lr=1e-12, schedule="constant")
-    )
+    training = Training(model, feed, Plan(epochs=1, batch_size=7, lr=1e-12, schedule="constant"))
     with torch.no_grad():
         batch = feed.gather(np.arange(25))
         want = float(model.loss(model(batch))["recon"].mean())

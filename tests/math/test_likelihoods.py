@@ -43,9 +43,9 @@ def test_the_loss_is_the_mean_over_the_batch_and_over_the_draws():
         model.k = k
         x = torch.randn(6, 5)
         one = update(model, torch.optim.SGD(model.parameters(), 0.0), Batch(x), 0)["recon"]
-        three = update(
-            model, torch.optim.SGD(model.parameters(), 0.0), Batch(x.repeat(3, 1)), 0
-        )["recon"]
+        three = update(model, torch.optim.SGD(model.parameters(), 0.0), Batch(x.repeat(3, 1)), 0)[
+            "recon"
+        ]
         torch.testing.assert_close(one, three)
         per_row = model.loss(model(Batch(x)))["recon"]
         torch.testing.assert_close(one, per_row.mean())
@@ -152,9 +152,7 @@ def test_the_floor_of_black_and_white_is_zero_and_of_a_gaussian_unknown():
     assert GaussianLikelihood(3).floor_nats(x) is None
 
 
-@pytest.mark.parametrize(
-    ("name", "nats"), [("mnist", 0.0581), ("fashion-mnist", 0.2422)], ids=str
-)
+@pytest.mark.parametrize(("name", "nats"), [("mnist", 0.0581), ("fashion-mnist", 0.2422)], ids=str)
 def test_the_floor_of_published_test_pictures(name, nats):
     from lemari.errors import LemariError
     from lemari.sources import open_data
@@ -169,9 +167,7 @@ def test_the_floor_of_published_test_pictures(name, nats):
         pytest.skip(f"{name} is not there: {absent}")
     x = torch.from_numpy(np.asarray(rows.x)).double() / 255
     assert len(x) == 10_000
-    assert float(BernoulliLikelihood(3).floor_nats(x).mean()) / 784 == pytest.approx(
-        nats, abs=5e-5
-    )
+    assert float(BernoulliLikelihood(3).floor_nats(x).mean()) / 784 == pytest.approx(nats, abs=5e-5)
 
 
 @pytest.mark.parametrize("kind", ["image", "table"])

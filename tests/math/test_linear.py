@@ -183,9 +183,7 @@ def test_a_linear_autoencoder_finds_the_subspace_of_pca():
         encoder=Coder(nn.Linear(width, k)),
         posterior=PointCode(),
         prior=FittedNormal(k),
-        decoder=Decoder(
-            Coder(nn.Linear(k, width)), GaussianLikelihood(1, sigma=1.0, squash=False)
-        ),
+        decoder=Decoder(Coder(nn.Linear(k, width)), GaussianLikelihood(1, sigma=1.0, squash=False)),
         terms=[Recon()],
     ).double()
     feed = Feed(x, None, Identity())

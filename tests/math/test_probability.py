@@ -128,7 +128,7 @@ def test_bernoulli_of_grey_values_is_the_cross_entropy():
 
 def test_bernoulli_far_out_stays_finite():
     law = Bernoulli(torch.tensor([[500.0, -500.0]], dtype=F64))
-    assert float(law.log_prob(torch.tensor([[1.0, 0.0]], dtype=F64))) == 0
+    assert abs(float(law.log_prob(torch.tensor([[1.0, 0.0]], dtype=F64)))) < 1e-200
     assert float(law.log_prob(torch.tensor([[0.0, 1.0]], dtype=F64))) == -1000
 
 
@@ -193,13 +193,13 @@ def test_half_precision_never_reaches_a_law():
     for dtype in (torch.bfloat16, torch.float16):
         assert widened(torch.zeros(2, dtype=dtype)).dtype == torch.float32
     assert widened(torch.zeros(2, dtype=F64)).dtype == F64
-    assert HALF_LOG_2PI == pytest.approx(0.9189385332046727)
+    assert pytest.approx(0.9189385332046727) == HALF_LOG_2PI
 
 
 def test_the_soft_bound_is_the_identity_near_zero_and_bounded_far_out():
     x = torch.linspace(-1000, 1000, 2001, dtype=F64).requires_grad_()
     y = soft_bound(x, -9.0, 6.0)
-    assert -9 <= float(y.min()) and float(y.max()) <= 6
+    assert bool(((y >= -9) & (y <= 6)).all())
     assert bool((y.diff() >= 0).all())
     near = torch.linspace(-0.1, 0.1, 21, dtype=F64).requires_grad_()
     torch.testing.assert_close(soft_bound(near, -9.0, 6.0), near, rtol=1e-3, atol=1e-9)

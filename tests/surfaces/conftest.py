@@ -64,7 +64,7 @@ def refused(code: int, *words: Any) -> str:
 def stub_finish(folder: Path, fitted, job, history, say=None) -> dict[str, Any]:
     """The end of a run without scores and pictures, for tests of what comes before."""
     (folder / "report.html").write_text("<html></html>")
-    return {"scores": [], "findings": [], "seconds": 0.0}
+    return {"scores": [], "findings": [], "seconds": 0.0, "floor": None, "terms": {}}
 
 
 @pytest.fixture

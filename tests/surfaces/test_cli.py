@@ -144,7 +144,9 @@ def test_data_inspect(cli, sets, tmp_path):
     (tmp_path / "good.png").write_bytes((sets / "pictures/class0/0.png").read_bytes())
     told = cli.done("data", "inspect", tmp_path, "--json").json
     assert (told["kind"], told["examples"], told["shape"]) == ("image", 1, [1, 8, 8])
-    assert [item["file"] for item in told["skipped"]] == ["bad.png"] and told["skipped"][0]["reason"]
+    assert [item["file"] for item in told["skipped"]] == ["bad.png"] and told["skipped"][0][
+        "reason"
+    ]
     whole = cli.done("data", "inspect", sets / "pictures", "--json").json
     assert whole["classes"] == ["class0", "class1", "class2"] and whole["skipped"] == []
 

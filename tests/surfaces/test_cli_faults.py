@@ -170,7 +170,9 @@ def test_what_is_no_run(cli, sets, tmp_path, monkeypatch, run):
         assert "run" in cli.refused(1, *words) or "recipe.json" in cli.refused(1, *words)
     if run:
         assert "run" in cli.refused(1, "train", "--resume", run)
-    assert [p.name for p in tmp_path.iterdir()] == ["empty"] and not list((tmp_path / "empty").iterdir())
+    assert [p.name for p in tmp_path.iterdir()] == ["empty"] and not list(
+        (tmp_path / "empty").iterdir()
+    )
 
 
 @pytest.mark.parametrize("verb", ["embed", "reconstruct", "evaluate", "morph"])
@@ -236,7 +238,9 @@ def test_odd_file_names(cli, whole_run, digits, tmp_path, no_finish):
     (folder / "bad\nname.png").write_bytes(b"no picture")
     told = cli.done("data", "inspect", folder)
     assert "'bad\\nname.png'" in told.out  # shown on one line
-    assert cli.done("data", "inspect", folder, "--json").json["skipped"][0]["file"] == "bad\nname.png"
+    assert (
+        cli.done("data", "inspect", folder, "--json").json["skipped"][0]["file"] == "bad\nname.png"
+    )
     assert cli.done("embed", whole_run, folder, "-o", tmp_path / "c.csv", "--json").json["rows"]
     files = cli.done("reconstruct", whole_run, folder, "-o", made, "--json").json["files"]
     usable = [name for name in ODD if not name.startswith(".")]
@@ -248,7 +252,7 @@ def test_odd_file_names(cli, whole_run, digits, tmp_path, no_finish):
 
 OUT = ("../../evil.png", "/etc/evil.png", "a/../../../b.png", "C:\\evil.png", "字" * 120 + ".png",
        "d" * 5000 + ".png", "..png", "....//x.png", "A.png", "a.png", "_strip.png",
-       "x/../a.png", "\\\\host\\share.png")  # fmt: skip
+       "x/../a.png", "\\\\host\\share.png", "b/c.png", "b_c.png", "CON.png")  # fmt: skip
 
 
 def test_names_in_an_archive_cannot_leave_the_folder(cli, whole_run, digits, tmp_path):

@@ -20,6 +20,7 @@ from lemari.files import finite_or_none, read_json, sweep, write, write_json
 from lemari.formats import Format, format_from_json
 from lemari.lock import owned
 from lemari.machine import describe, threads
+from lemari.report import write_report
 from lemari.sources import open_data
 from lemari.store import DataReference, Fitted, Recipe, build, read_recipe
 from lemari.tasks.embed import encode
@@ -33,7 +34,7 @@ from lemari.tasks.plan import (
     sized,
 )
 from lemari.train import Training
-from lemari.types import Epoch, Pulse, Rows
+from lemari.types import Epoch, Finding, Pulse, Rows
 
 CHECKPOINT_SECONDS = 60.0
 SETTLED = 20_000  # training codes that a fitted prior is taken from
@@ -186,13 +187,28 @@ def train_in(
                 if isinstance(record, Epoch):
                     history.append(note(folder, history, record))
                 show(record)
-        except Diverged:
+        except Diverged as fault:
             Fitted(model.eval(), job.format, job.recipe).save(folder)
+            write_json(folder / "summary.json", failure(folder, job, history, fault))
+            write_report(folder)
             raise
         settle(model, encode(model, Feed(train.x, train.y, job.format, train.index[:SETTLED])))
     fitted = Fitted(model.eval(), job.format, job.recipe)
     fitted.save(folder)
     return fitted, history
+
+
+def failure(folder: Path, job: Job, history: list[dict], fault: Diverged) -> dict[str, Any]:
+    """The summary of a run that diverged: one finding, with the evidence and what to change."""
+    evidence, _, remedy = str(fault).partition("; the weights")
+    finding = Finding("diverged", "error", f"{evidence}.", f"The weights{remedy}")
+    return {
+        "name": folder.resolve().name,
+        "variant": job.recipe.variant,
+        "epochs": len(history),
+        "data": {"name": Path(job.recipe.data.name or "array").name, "notes": job.notes},
+        "findings": [asdict(finding)],
+    }
 
 
 def guarded(folder: Path, training: Training, stop: Callable[[], bool]) -> Iterator[Pulse | Epoch]:

@@ -69,6 +69,7 @@ def path_codes(first: np.ndarray, last: np.ndarray, steps: int, how: str = "line
     """
     if steps < 2:
         raise UsageError(f"A path needs at least 2 steps, but {steps} were asked for.")
+    first, last = first.astype(np.float64), last.astype(np.float64)
     t = np.linspace(0, 1, steps)[:, None]
     straight = (1 - t) * first + t * last
     if how == "linear":

@@ -19,5 +19,10 @@ class Recon(Term):
 
     def forward(self, t: Trace, model: nn.Module) -> Tensor:
         if t.batch.w is None:
-            return -t.p.log_prob(t.batch.x).mean(0)
-        return -total(t.p.log_density(t.batch.x) * t.batch.w, t.p.event).mean(0)
+            return -over_draws(t.p.log_prob(t.batch.x))
+        return -over_draws(total(t.p.log_density(t.batch.x) * t.batch.w, t.p.event))
+
+
+def over_draws(values: Tensor) -> Tensor:
+    """Mean over the K draws: (K, B) -> (B,)."""
+    return values[0] if len(values) == 1 else values.mean(0)

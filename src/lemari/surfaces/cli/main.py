@@ -11,6 +11,7 @@ from lemari.surfaces.cli import analyse, create, data, models, runs, system, tra
 
 # Older typer builds on the click package, newer ones carry their own copy: ask typer for it.
 ClickException = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+CTRL_C = 130  # what newer typers return in place of raising KeyboardInterrupt
 
 app = typer.Typer(
     name="lemari",
@@ -55,6 +56,8 @@ def run(arguments: list[str], debug: bool) -> int:
     as_json = "--json" in arguments
     try:
         result = app(arguments, standalone_mode=False)
+        if result == CTRL_C:
+            raise KeyboardInterrupt
         return result if isinstance(result, int) else 0
     except typer.Exit as done:
         return done.exit_code
