@@ -4,6 +4,7 @@
     python benchmarks/speed.py tiny        30-16-8-16-30, batch 256, against a Lightning-style loop
     python benchmarks/speed.py encode      60,000 pictures to codes
     python benchmarks/speed.py memory      peak resident memory of training on 60,000 pictures
+    python benchmarks/speed.py help        how long `lemari --help` takes
 
 The plain loop is what tutorials show: a Dataset that returns one tensor an item, a DataLoader, an
 eager float32 model, Adam, and `loss.item()` every step for the progress bar. The Lightning-style
@@ -53,21 +54,42 @@ class Items(Dataset):
         return torch.from_numpy(self.x[i].astype(np.float32)) * self.scale
 
 
-def chapter_net(decoder_only: bool = False) -> nn.Sequential:
+def chapter_net() -> nn.Sequential:
     """The chapter's autoencoder in plain torch modules."""
-    encoder = [nn.Conv2d(1, 32, 3, 2, 1), nn.ReLU(), nn.Conv2d(32, 64, 3, 2, 1), nn.ReLU(),
-               nn.Conv2d(64, 128, 3, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(2048, 2)]  # fmt: skip
-    decoder = [nn.Linear(2, 2048), nn.Unflatten(1, (128, 4, 4)),
-               nn.ConvTranspose2d(128, 128, 3, 2, 1, 1), nn.ReLU(),
-               nn.ConvTranspose2d(128, 64, 3, 2, 1, 1), nn.ReLU(),
-               nn.ConvTranspose2d(64, 32, 3, 2, 1, 1), nn.ReLU(),
-               nn.Conv2d(32, 1, 3, padding=1), nn.Sigmoid()]  # fmt: skip
+    encoder = [
+        nn.Conv2d(1, 32, 3, 2, 1),
+        nn.ReLU(),
+        nn.Conv2d(32, 64, 3, 2, 1),
+        nn.ReLU(),
+        nn.Conv2d(64, 128, 3, 2, 1),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(2048, 2),
+    ]
+    decoder = [
+        nn.Linear(2, 2048),
+        nn.Unflatten(1, (128, 4, 4)),
+        nn.ConvTranspose2d(128, 128, 3, 2, 1, 1),
+        nn.ReLU(),
+        nn.ConvTranspose2d(128, 64, 3, 2, 1, 1),
+        nn.ReLU(),
+        nn.ConvTranspose2d(64, 32, 3, 2, 1, 1),
+        nn.ReLU(),
+        nn.Conv2d(32, 1, 3, padding=1),
+        nn.Sigmoid(),
+    ]
     return nn.Sequential(nn.Sequential(*encoder), nn.Sequential(*decoder))
 
 
 def tiny_net() -> nn.Sequential:
-    return nn.Sequential(nn.Linear(30, 16), nn.ReLU(), nn.Linear(16, 8), nn.Linear(8, 16),
-                         nn.ReLU(), nn.Linear(16, 30))  # fmt: skip
+    return nn.Sequential(
+        nn.Linear(30, 16),
+        nn.ReLU(),
+        nn.Linear(16, 8),
+        nn.Linear(8, 16),
+        nn.ReLU(),
+        nn.Linear(16, 30),
+    )
 
 
 class PlainLoop:
@@ -153,8 +175,13 @@ class PythaeLoop(PlainLoop):
         config = AEConfig(input_dim=(1, 32, 32), latent_dim=2)
         model = AE(config, encoder=Encoder(), decoder=Decoder())
         data = BaseDataset(torch.from_numpy(x.astype(np.float32) / 255), torch.zeros(len(x)))
-        training = BaseTrainerConfig(output_dir="/tmp/pythae", num_epochs=1, learning_rate=1e-3,
-                                     per_device_train_batch_size=batch, no_cuda=True)  # fmt: skip
+        training = BaseTrainerConfig(
+            output_dir="/tmp/pythae",
+            num_epochs=1,
+            learning_rate=1e-3,
+            per_device_train_batch_size=batch,
+            no_cuda=True,
+        )
         self.trainer = BaseTrainer(model, train_dataset=data, training_config=training)
         self.trainer.prepare_training()
         self.rows = len(data)
@@ -182,8 +209,12 @@ def ratios(speeds: dict[str, list[float]]) -> dict:
     for name, values in speeds.items():
         if name != "lemari":
             pairs = [a / b for a, b in zip(speeds["lemari"], values, strict=True)]
-            found[f"over {name}"] = {"median": statistics.median(pairs), "least": min(pairs),
-                                     "most": max(pairs), "windows": len(pairs)}  # fmt: skip
+            found[f"over {name}"] = {
+                "median": statistics.median(pairs),
+                "least": min(pairs),
+                "most": max(pairs),
+                "windows": len(pairs),
+            }
     return found
 
 
@@ -214,8 +245,9 @@ def tiny(rounds: int = 7, seconds: float = 3.0) -> dict:
     x = np.random.default_rng(0).standard_normal((100_000, 30)).astype(np.float32)
     names, ones = tuple(f"c{i}" for i in range(30)), (1.0,) * 30
     fmt = TableFormat(names, (0.0,) * 30, ones, (0.0,) * 30)
-    recipe = recipe_for(fmt.schema, Request("ae", {"network": "mlp:16", "latent": 8},
-                                            batch_size=256))  # fmt: skip
+    recipe = recipe_for(
+        fmt.schema, Request("ae", {"network": "mlp:16", "latent": 8}, batch_size=256)
+    )
     loops = {
         "lemari": OurLoop(Feed(x, None, fmt), recipe, fmt.schema),
         "trainer with DataLoader": PlainLoop(tiny_net(), Items(x, 1.0), 256, hooks=10),
@@ -242,14 +274,52 @@ def memory() -> dict:
     from lemari.surfaces.cli.main import run
 
     with tempfile.TemporaryDirectory() as scratch:
-        code = run(["train", "fashion-mnist", "--variant", "ae", "--network", "chapter", "--latent",
-                    "2", "--epochs", "1", "--out", f"{scratch}/run", "--json"], debug=False)  # fmt: skip
+        code = run(
+            [
+                "train",
+                "fashion-mnist",
+                "--variant",
+                "ae",
+                "--network",
+                "chapter",
+                "--latent",
+                "2",
+                "--epochs",
+                "1",
+                "--out",
+                f"{scratch}/run",
+                "--json",
+            ],
+            debug=False,
+        )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return {"exit": code, "peak_resident_bytes": peak}
 
 
+def start_up(runs: int = 7) -> dict:
+    """Wall time of `lemari --help` as a process."""
+    import subprocess
+
+    seconds = []
+    for _ in range(runs):
+        begin = time.perf_counter()
+        subprocess.run(
+            [Path(sys.executable).parent / "lemari", "--help"],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        seconds.append(time.perf_counter() - begin)
+    return {"seconds": statistics.median(seconds), "runs": runs}
+
+
 def main() -> None:
-    jobs = {"chapter": chapter, "tiny": tiny, "encode": encoding, "memory": memory}
+    jobs = {
+        "chapter": chapter,
+        "tiny": tiny,
+        "encode": encoding,
+        "memory": memory,
+        "help": start_up,
+    }
     name = sys.argv[1] if len(sys.argv) > 1 else "chapter"
     record = jobs[name]() | {"machine": describe()}
     RESULTS.parent.mkdir(exist_ok=True)

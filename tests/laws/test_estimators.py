@@ -182,7 +182,8 @@ def test_folders_that_hold_no_model_are_refused(tmp_path):
 
 
 def test_rows_of_another_width_are_refused_in_a_sentence():
-    made = lemari.AE(**QUICK).fit(np.zeros((4, 8, 8), np.uint8) + np.arange(4, dtype=np.uint8)[:, None, None])  # fmt: skip # noqa: E501
+    x = np.random.default_rng(0).integers(0, 256, (4, 8, 8)).astype(np.uint8)
+    made = lemari.AE(**QUICK).fit(x)
     with pytest.raises(LemariError, match="this model needs"):
         made.transform(np.zeros((2, 9, 9), np.uint8))
     with pytest.raises(LemariError, match="rows of 2 numbers"):

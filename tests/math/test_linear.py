@@ -191,7 +191,8 @@ def test_a_linear_autoencoder_finds_the_subspace_of_pca():
     for _ in Training(model, feed, plan).run():
         pass
     with torch.no_grad():
-        mse = float((model(feed.gather(np.arange(len(x)))).p.mean[0] - feed.resident).square().mean())  # fmt: skip # noqa: E501
+        batch = feed.gather(np.arange(len(x)))
+        mse = float((model(batch).p.mean[0] - batch.x).square().mean())
     pca = fit_pca([x], k, *x.shape)
     best = np.square(pca.rebuild(pca.codes(x)) - x).mean()
     assert best * 0.999 <= mse <= best * 1.01
@@ -217,14 +218,16 @@ def test_pca_equals_the_svd_in_blocks_of_any_size(block, far):
 
 def test_pca_of_wide_rows_is_near_the_svd():
     rng = np.random.default_rng(0)
-    x = (rng.normal(size=(60, 5)) * [9, 7, 5, 3, 2] @ rng.normal(size=(5, 3300))).astype(np.float32)  # fmt: skip # noqa: E501
-    x += 0.01 * rng.normal(size=x.shape).astype(np.float32)
+    x = rng.normal(size=(60, 5)) * [9, 7, 5, 3, 2] @ rng.normal(size=(5, 3300))
+    x = (x + 0.01 * rng.normal(size=x.shape)).astype(np.float32)
     pca = fit_pca((x[i : i + 17] for i in range(0, 60, 17)), 5, *x.shape)
     rows = np.linalg.svd(x - x.mean(0), full_matrices=False)[2][:5]
     np.testing.assert_allclose(np.abs((pca.components * rows).sum(1)), 1, atol=1e-3)
 
 
-@pytest.mark.parametrize(("rows", "width", "asked", "given"), [(1, 5, 3, 1), (3, 5, 9, 2), (50, 2, 9, 2)])  # fmt: skip # noqa: E501
+@pytest.mark.parametrize(
+    ("rows", "width", "asked", "given"), [(1, 5, 3, 1), (3, 5, 9, 2), (50, 2, 9, 2)]
+)
 def test_pca_gives_no_more_components_than_the_data_allows(rows, width, asked, given):
     x = flat_data(rows, 8)[:, :width]
     pca = fit_pca([x], asked, rows, width)

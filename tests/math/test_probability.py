@@ -78,7 +78,9 @@ def test_kl_without_a_closed_form_is_taken_from_the_draws():
     assert bool(((found - want).abs() < 5 * spread).all())
 
 
-@pytest.mark.parametrize(("shape", "event"), [((4,), 0), ((4, 3), 1), ((2, 4, 3), 1), ((4, 2, 3), 2)])  # fmt: skip # noqa: E501
+@pytest.mark.parametrize(
+    ("shape", "event"), [((4,), 0), ((4, 3), 1), ((2, 4, 3), 1), ((4, 2, 3), 2)]
+)
 def test_normal(shape, event):
     mean, log_sigma, x = randn(*shape), randn(*shape), randn(7, *shape)
     law = Normal(mean, log_sigma, event)

@@ -1,0 +1,136 @@
+"""Writes docs/benchmarks.md from the results that the benchmark scripts left as JSON.
+
+python benchmarks/page.py
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections import defaultdict
+from pathlib import Path
+
+HERE = Path(__file__).parent
+RESULTS, PAGE = HERE / "results", HERE.parent / "docs" / "benchmarks.md"
+SHOWN = ("MSE", "PSNR", "kNN-5 accuracy", "loss", "NLL (1000 draws)")
+TITLES = {
+    "chapter-ae": "The chapter's autoencoder, its recipe exactly: 2-d code, 1x32x32, 10 epochs",
+    "chapter-ae-float32": "The same in float32: does bfloat16 change the result?",
+    "auto-32": "`auto` network, 32-d code, 28x28, 10 epochs",
+    "mlp-vae-50": "Fully connected VAE, 50-d code, statically binarised MNIST",
+    "faces-chapter": "Colour faces at 32x32, the chapter's faces VAE, 200-d code",
+    "faces-auto": "Colour faces at 64x64, VAE with the `auto` network, 128-d code",
+}
+ASKED = {
+    ("chapter-ae", "fashion-mnist"): "MSE <= 0.0213, kNN >= 0.645",
+    ("chapter-ae", "mnist"): "MSE <= 0.0313, kNN >= 0.74",
+    ("auto-32", "fashion-mnist"): "MSE <= 0.0075, kNN >= 0.862, 600 s",
+    ("auto-32", "mnist"): "MSE <= 0.0040, kNN >= 0.979, 600 s",
+    ("mlp-vae-50", "mnist-static"): "NLL <= 89.9 nats",
+    ("faces-chapter", "sfhq_faces_64.npz"): "PSNR above PCA",
+    ("faces-auto", "sfhq_faces_64.npz"): "PSNR above PCA",
+}
+
+
+def spread(values: list[float]) -> str:
+    """Mean, and half the range when there are several."""
+    digits = 5 if max(map(abs, values)) < 0.1 else 4 if max(map(abs, values)) < 2 else 2
+    mean = f"{statistics.mean(values):.{digits}f}"
+    if len(values) == 1:
+        return mean
+    return f"{mean} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+
+
+def quality(name: str, records: list[dict]) -> list[str]:
+    """One table a setting: a row for each data set and score."""
+    groups: dict[str, list[dict]] = defaultdict(list)
+    for record in records:
+        groups[record["data"]].append(record)
+    lines = [
+        f"### {TITLES.get(name, name)}",
+        "",
+        "| data | score | Lemari, mean (least to most) | baselines | seeds | test rows | asked |",
+        "|---|---|---|---|---|---:|---|",
+    ]
+    for data, group in groups.items():
+        for score in SHOWN:
+            found = [s for r in group for s in r["scores"] if s["name"] == score]
+            if not found:
+                continue
+            beside = ", ".join(f"{b['name']} {b['value']:.4g}" for b in found[0]["baselines"])
+            value = spread([s["value"] for s in found])
+            unit = f" {found[0]['unit']}" if found[0]["unit"] else ""
+            seeds = ", ".join(str(r["seed"]) for r in group)
+            asked = ASKED.get((name, data), "-")
+            lines.append(
+                f"| {data} | {score} | {value}{unit} | {beside or '-'} | {seeds} "
+                f"| {found[0]['rows']:,} | {asked} |"
+            )
+    lines.append("")
+    for data, group in groups.items():
+        seconds, first = [r["train_seconds"] for r in group], group[0]
+        lines.append(
+            f"{data}: {first['epochs']} epochs, {statistics.mean(seconds):.0f} s of "
+            f"training on {first['threads']} thread(s), {first['precision']}. Command: "
+            f"`python benchmarks/quality.py {name} --data {data} --seeds "
+            f"{' '.join(str(r['seed']) for r in group)} --threads {first['threads']}`"
+        )
+        lines.append("")
+    return lines
+
+
+def speeds(record: dict) -> list[str]:
+    """Ratios of the speed script."""
+    lines = [
+        "| what | Lemari | other | ratio, median (least to most) | windows | asked |",
+        "|---|---|---|---|---:|---|",
+    ]
+    for name, asked in (("chapter", ">= 2"), ("tiny", ">= 4")):
+        part = record.get(name, {})
+        rows = part.get("rows_per_second", {})
+        for key, ratio in part.items():
+            if key.startswith("over "):
+                other = key.removeprefix("over ")
+                lines.append(
+                    f"| {name}: training | {rows['lemari']:,.0f} rows/s | {other} "
+                    f"{rows[other]:,.0f} rows/s | {ratio['median']:.2f} "
+                    f"({ratio['least']:.2f} to {ratio['most']:.2f}) | {ratio['windows']} "
+                    f"| {asked} |"
+                )
+    if encode := record.get("encode"):
+        lines.append(
+            f"| encode {encode['rows']:,} pictures | {encode['seconds']:.2f} s | - | - "
+            f"| {len(encode['all'])} | <= 1.5 s |"
+        )
+    if memory := record.get("memory"):
+        lines.append(
+            f"| peak memory of `lemari train fashion-mnist` | "
+            f"{memory['peak_resident_bytes'] / 2**30:.2f} GiB | - | - | 1 | < 1.5 GiB |"
+        )
+    if start := record.get("help"):
+        lines.append(
+            f"| `lemari --help` | {start['seconds']:.2f} s | - | - | {start['runs']} | < 0.5 s |"
+        )
+    return [
+        *lines,
+        "",
+        "Commands: `python benchmarks/speed.py chapter` (and `tiny`, `encode`, `memory`, `help`).",
+        "",
+    ]
+
+
+def main() -> None:
+    text = [*(HERE / "preface.md").read_text().rstrip().splitlines(), "", "## Quality", ""]
+    for name in TITLES:
+        path = RESULTS / f"{name}.json"
+        if path.exists():
+            text += quality(name, json.loads(path.read_text()))
+    path = RESULTS / "speed.json"
+    if path.exists():
+        text += ["## Speed, memory, start-up", "", *speeds(json.loads(path.read_text()))]
+    PAGE.write_text("\n".join(text).rstrip() + "\n")
+    print(f"Wrote {PAGE}")
+
+
+if __name__ == "__main__":
+    main()
