@@ -80,7 +80,7 @@ def read_json(path: Path) -> Any:
     try:
         if path.stat().st_size > LARGEST_JSON:
             raise ModelFileError(f"{path} is larger than any that Lemari writes; it is not used.")
-        return json.loads(path.read_bytes(), parse_constant=refuse_constant)
+        return json.loads(path.read_bytes().decode(), parse_constant=refuse_constant)
     except OSError as fault:
         raise ModelFileError(f"{path} cannot be read: {fault.strerror}.") from fault
     except ModelFileError:

@@ -115,8 +115,8 @@ class Isotropic:
         return (value - self.mean).square() * (-0.5 / self.variance) - self.log_scale
 
     def log_prob(self, value: Tensor) -> Tensor:
-        error = F.mse_loss(self.mean, value.expand_as(self.mean), reduction="none")
-        error = total(error, self.event)
+        mean, value = torch.broadcast_tensors(self.mean, value)
+        error = total(F.mse_loss(mean, value, reduction="none"), self.event)
         size = math.prod(self.mean.shape[self.mean.dim() - self.event :])
         return error * (-0.5 / self.variance) - size * self.log_scale
 

@@ -29,7 +29,7 @@ from lemari.model import Autoencoder
 from lemari.registry import VARIANTS
 from lemari.train import Plan, random_state
 from lemari.types import Schema
-from lemari.weights import read_tensors, write_tensors
+from lemari.weights import MOST_BYTES, read_tensors, write_tensors
 
 VERSION = 1
 PARTS = ("recipe.json", "format.json", "weights.safetensors")
@@ -165,6 +165,8 @@ def check_index(folder: Path) -> None:
             f"{folder / 'index.json'} was changed after saving; use a backup, or train again."
         )
     for name, expected in sums.items():
+        if (folder / name).is_file() and (folder / name).stat().st_size > MOST_BYTES:
+            raise ModelFileError(f"{folder / name} is larger than any model; it was changed.")
         if sha256(folder / name) != expected:
             raise ModelFileError(
                 f"{folder / name} is not the file that was saved: it is truncated or was "
@@ -180,7 +182,7 @@ def read_recipe(path: Path) -> Recipe:
         first = fault.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise ModelFileError(
-            f"{path} was changed or is of another version ({place[:80]}: {first['msg'][:200]}); "
+            f"{path} was changed or is of another version ({place[:80]!r}: {first['msg'][:200]}); "
             "use a backup, or train again."
         ) from fault
 

@@ -124,14 +124,14 @@ def start_at_mean(model: Autoencoder, feed: Feed, most: int = 5000) -> None:
         return
     some = np.arange(len(feed))[:: math.ceil(len(feed) / most)]
     centre = sum(batch.x.double().sum(0) for batch in feed.batches(16, some)) / len(some)
-    bias, mean = layers[-1].bias, likelihood_of(model).link(centre)
-    if not bool(mean.isfinite().all()):
-        return
-    if bias.numel() == mean.numel():
-        bias.copy_(mean.flatten())
+    bias, link = layers[-1].bias, likelihood_of(model).link
+    if bias.numel() == centre.numel():
+        start = link(centre.flatten())
     else:
-        channels = mean.flatten(1).mean(1) if mean.dim() > 1 else mean.mean(0, keepdim=True)
-        bias.copy_(channels.repeat_interleave(bias.numel() // len(channels)))
+        channels = centre.flatten(1).mean(1)
+        start = link(channels).repeat_interleave(bias.numel() // len(channels))
+    if bool(start.isfinite().all()):
+        bias.copy_(start)
 
 
 class Training:
@@ -217,7 +217,8 @@ class Training:
                 raise Diverged(
                     f"The term {name!r} became {value} in epoch {self.epoch + 1}, by step "
                     f"{self.step} of {self.steps}; the weights of the last good epoch are kept. "
-                    f"Lower the learning rate (now {self.plan.lr:g}; try {min(self.plan.lr / 10, 1e-3):g})."
+                    f"Lower the learning rate (now {self.plan.lr:g}; try "
+                    f"{min(self.plan.lr / 10, 1e-3):g})."
                 )
         return weighted(self.model, means, self.epoch * self.steps + self.step)
 

@@ -41,7 +41,7 @@ def read_header(path: Path) -> dict[str, tuple[int, ...]]:
             (length,) = struct.unpack("<Q", file.read(8))
             if length > MOST_HEADER or length + 8 > size or size > MOST_BYTES:
                 raise ModelFileError(f"{path} is truncated or its header was changed.")
-            rows = json.loads(file.read(length), object_pairs_hook=unrepeated)
+            rows = json.loads(file.read(length).decode(), object_pairs_hook=unrepeated)
     except OSError as fault:
         raise ModelFileError(f"{path} cannot be read: {fault.strerror}.") from fault
     except ModelFileError:

@@ -88,7 +88,8 @@ def test_every_variant_trains(cli, sets, tmp_path, no_finish, variant):
     small = () if variant.startswith(("chapter", "lesson")) else cli.small[:4]
     run = tmp_path / "run"
     cli.done("train", sets / "pictures", "--variant", variant, *small, *size, "--epochs", 1,
-             "--batch-size", 32, "--lr", 1e-3, "--seed", 1, "--threads", 1, "--out", run)  # fmt: skip
+             "--batch-size", 32, "--lr", 1e-3, "--seed", 1, "--threads", 1,
+             "--out", run)  # fmt: skip
     assert cli.done("embed", run, sets / "pictures", "-o", tmp_path / "c.csv", "--json").json
 
 

@@ -1,4 +1,4 @@
-"""Stops, kills, full disks and second owners: training goes on to the same bytes, or says why not."""
+"""Stops, kills, full disks, second owners: training goes on to the same bytes, or says why not."""
 
 from __future__ import annotations
 
@@ -455,3 +455,13 @@ def test_forged_checkpoints_are_passed_over(cli, whole, finished, change):
         path.write_text(json.dumps(record))
     cli.done("train", "--resume", finished)
     assert weights(finished) == whole("short")
+
+
+def test_a_file_is_on_disk_before_it_takes_its_name(tmp_path, monkeypatch):
+    from lemari.files import write
+
+    done, real = [], {name: getattr(os, name) for name in ("fsync", "replace")}
+    for name in real:
+        monkeypatch.setattr(os, name, lambda *a, n=name: (done.append(n), real[n](*a))[1])
+    write(tmp_path / "a", b"x")
+    assert done == ["fsync", "replace", "fsync"]

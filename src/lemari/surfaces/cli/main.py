@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 
 import typer
 
@@ -46,6 +47,7 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments or bool(os.environ.get("LEMARI_DEBUG"))
     arguments = [word for word in arguments if word != "--debug"]
+    warnings.showwarning = lambda text, *where: print(f"warning: {text}", file=sys.stderr)
     sys.exit(run(arguments, debug))
 
 
