@@ -59,7 +59,7 @@ def precision_for(model: nn.Module, wanted: str | None) -> str:
 def threads(count: int) -> Iterator[None]:
     """Run a block with this many torch threads, and put the old number back."""
     before = torch.get_num_threads()
-    torch.set_num_threads(count)
+    torch.set_num_threads(min(count, cores()))
     try:
         yield
     finally:

@@ -185,7 +185,7 @@ def _diagnosis(found: Record) -> str:
     spans = found.get("range") if isinstance(found.get("range"), list) else []
     rows = [
         (f"range of z{i}", f"{text(span[0])} to {text(span[1])}")
-        for i, span in enumerate(spans[:16])
+        for i, span in enumerate(spans[:16])  # pyright: ignore[reportIndexIssue, reportOptionalSubscript]
         if isinstance(span, list) and len(span) == 2
     ]
     rows += [("latent area without data", _percent(found["empty"]))] if "empty" in found else []
@@ -247,7 +247,7 @@ def _model(summary: Record, recipe: Record) -> str:
 def _data(data: Record, form: Record) -> str:
     facts = [(k.replace("_", " "), v) for k, v in data.items() if k not in ("skipped", "notes")]
     notes = data.get("notes") if isinstance(data.get("notes"), list) else []
-    notes = "".join(f"<li>{text(note)}</li>" for note in notes)
+    notes = "".join(f"<li>{text(note)}</li>" for note in notes)  # pyright: ignore[reportGeneralTypeIssues, reportOptionalIterable]
     settings = pairs(flat(form), "Format")
     return (
         pairs(facts, "Data")

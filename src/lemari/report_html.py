@@ -44,7 +44,7 @@ def flat(record: Mapping[str, object], prefix: str = "") -> list[tuple[str, obje
     for key, value in record.items():
         nested = isinstance(value, Mapping) and prefix.count(".") < 4
         name = f"{prefix}{key}"
-        rows += flat(value, f"{name}.") if nested else [(name, value)]
+        rows += flat(value, f"{name}.") if nested else [(name, value)]  # pyright: ignore[reportArgumentType]
     return rows
 
 

@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from lemari.errors import UsageError
+
 Schedule = Callable[[int], float]
 
 
@@ -33,6 +35,13 @@ class Ramp:
 
     value: float
     steps: int
+
+    def __post_init__(self) -> None:
+        if self.steps < 0 or self.value < 0:
+            raise UsageError(
+                f"A weight is raised from 0 to {self.value:g} over {self.steps} steps: neither "
+                "may be negative; leave --warm-up out for none."
+            )
 
     def __call__(self, step: int) -> float:
         return self.value * min(1.0, step / self.steps) if self.steps else self.value

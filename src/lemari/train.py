@@ -125,10 +125,10 @@ def start_at_mean(model: Autoencoder, feed: Feed, most: int = 5000) -> None:
     some = np.arange(len(feed))[:: math.ceil(len(feed) / most)]
     centre = sum(batch.x.double().sum(0) for batch in feed.batches(16, some)) / len(some)
     bias, link = layers[-1].bias, likelihood_of(model).link
-    if bias.numel() == centre.numel():
-        start = link(centre.flatten())
+    if bias.numel() == centre.numel():  # pyright: ignore[reportAttributeAccessIssue]
+        start = link(centre.flatten())  # pyright: ignore[reportAttributeAccessIssue]
     else:
-        channels = centre.flatten(1).mean(1)
+        channels = centre.flatten(1).mean(1)  # pyright: ignore[reportAttributeAccessIssue]
         start = link(channels).repeat_interleave(bias.numel() // len(channels))
     if bool(start.isfinite().all()):
         bias.copy_(start)

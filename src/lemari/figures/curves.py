@@ -80,7 +80,7 @@ def _curves(
     if not len(history):
         figure = page(WIDTH * 0.6, 1.2, title)
         words = {"ha": "center", "va": "center", "color": MUTED}
-        quiet(figure.add_subplot()).text(0.5, 0.5, "No epoch has been recorded.", **words)
+        quiet(figure.add_subplot()).text(0.5, 0.5, "No epoch has been recorded.", **words)  # pyright: ignore[reportArgumentType]
         return figure
     epochs = _series(history, "number")
     epochs = np.where(np.isfinite(epochs), epochs, np.arange(1, len(history) + 1))

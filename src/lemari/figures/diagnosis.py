@@ -94,7 +94,7 @@ def comparison_bars(
     `rows` hold `name` and `value`; `better` is "lower" or "higher".
     """
     names = [shorten(row["name"], 26) for row in rows]
-    values = np.array([float(row["value"]) for row in rows])
+    values = np.array([float(row["value"]) for row in rows])  # pyright: ignore[reportArgumentType]
     finite = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
     figure = page(WIDTH * 0.6, 0.25 + 0.24 * len(rows), title, f"{better.capitalize()} is better.")
     axes = figure.add_subplot()

@@ -44,7 +44,7 @@ def reconstruction_strip(
     y = sheet.top + (_LINE if titles else 0)
     for column in range(count if titles else 0):
         x = _EDGE + 150 + column * pitch
-        sheet.write(x, y - 8, shorten(titles[column], max(4, pitch // 9)), weight="bold", size=6.5)
+        sheet.write(x, y - 8, shorten(titles[column], max(4, pitch // 9)), weight="bold", size=6.5)  # pyright: ignore[reportOptionalSubscript]
     for row, (name, images) in enumerate(rows):
         sheet.write(_EDGE, y + size[1] / 2, name, va="center", size=8)
         errors = None if row == 0 else _errors(rows[0][1], images)
@@ -137,7 +137,7 @@ def morph_strip(images: np.ndarray, endpoints: np.ndarray | None = None) -> Figu
     sheet = Sheet(width, rows * step + 6, "From one picture to another", note)
     for row in range(rows):
         at, y = slice(row * columns, (row + 1) * columns), sheet.top + row * step
-        _row(sheet, pictures[at], (_EDGE, y), pitch, size, words[at])
+        _row(sheet, pictures[at], (_EDGE, y), pitch, size, words[at])  # pyright: ignore[reportArgumentType]
     if endpoints is not None:
         last = len(pictures) - 1
         sheet.frame(_EDGE, sheet.top, size, ACCENT)
@@ -209,5 +209,5 @@ def feature_maps(maps: np.ndarray, image: np.ndarray) -> Figure:
 def _coloured(values: np.ndarray) -> np.ndarray:
     low, spread = values.min(), np.ptp(values)
     if spread <= 1e-12:
-        return np.broadcast_to(np.array(matplotlib.colors.to_rgb(FAINT)), (*values.shape, 3))
+        return np.broadcast_to(np.array(matplotlib.colors.to_rgb(FAINT)), (*values.shape, 3))  # pyright: ignore[reportAttributeAccessIssue]
     return matplotlib.colormaps["cividis"]((values - low) / spread)[..., :3].astype(np.float32)

@@ -163,7 +163,7 @@ def random_points(
     width, edge, plot = round(WIDTH * DPI), round(PAD * DPI), round(4.6 * DPI)
     columns = min(9, max(1, len(pictures)))
     pitch = (width - 2 * edge) // max(columns, 6)
-    size = fitted(*pictures.shape[1:3], pitch - GAP, 160)
+    size = fitted(*pictures.shape[1:3], pitch - GAP, 160)  # pyright: ignore[reportCallIssue]
     step = size[1] + 62
     body = plot + -(-len(pictures) // columns) * step + 8
     note = f"{counted(len(places), 'random code')} among those of"
@@ -177,7 +177,7 @@ def random_points(
         sheet.write(x, y + size[1] + 23, f"({text})", va="top", size=6.5, color=MUTED)
     figure = sheet.figure(layout="constrained")
     low = 1 - (sheet.top + plot) / sheet.height
-    figure.get_layout_engine().set(rect=(0.005, low, 0.99, plot / sheet.height))
+    figure.get_layout_engine().set(rect=(0.005, low, 0.99, plot / sheet.height))  # pyright: ignore[reportCallIssue, reportOptionalMemberAccess]
     _numbered(figure.add_subplot(), ground, places, labels, classes, flat)
     return figure
 

@@ -60,11 +60,11 @@ def _part(layer: Layer) -> str:
 
 
 def _count(layer: Layer) -> int:
-    return int(layer.get("parameters") or 0)
+    return int(layer.get("parameters") or 0)  # pyright: ignore[reportArgumentType]
 
 
 def _shape(layer: Layer) -> tuple[int, ...]:
-    return tuple(int(side) for side in layer.get("output") or ()) or (1,)
+    return tuple(int(side) for side in layer.get("output") or ()) or (1,)  # pyright: ignore[reportGeneralTypeIssues]
 
 
 def _maps(layers: Sequence[Layer]) -> bool:

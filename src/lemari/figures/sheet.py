@@ -105,7 +105,7 @@ class Sheet:
 
     def figure(self, layout: str | None = None) -> Figure:
         """The finished page; `layout="constrained"` where axes are to be added on top."""
-        figure = Figure(figsize=(self.width / DPI, self.height / DPI), layout=layout)
+        figure = Figure(figsize=(self.width / DPI, self.height / DPI), layout=layout)  # pyright: ignore[reportArgumentType]
         axes = quiet(figure.add_axes((0, 0, 1, 1), label="sheet", zorder=-1))
         extent = (0, self.width, self.height, 0)
         axes.imshow(self._pixels, extent=extent, interpolation="nearest", aspect="auto")

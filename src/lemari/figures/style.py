@@ -102,7 +102,7 @@ def _settings() -> dict[str, object]:
 @contextmanager
 def style() -> Iterator[None]:
     """Apply the look for a while, one thread at a time, and put the caller's settings back."""
-    with _LOCK, matplotlib.rc_context(_settings()), warnings.catch_warnings():
+    with _LOCK, matplotlib.rc_context(_settings()), warnings.catch_warnings():  # pyright: ignore[reportArgumentType]
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         yield
 
@@ -186,7 +186,7 @@ def page(width: float, body: float, title: str, note: str = "", foot: float = 0.
     figure = Figure(figsize=(width, height), layout="constrained")
     write_head(figure, title, note)
     side, low = (PAD - 0.08) / width, foot / height
-    figure.get_layout_engine().set(rect=(side, low, 1 - 2 * side, 1 - used / height - low))
+    figure.get_layout_engine().set(rect=(side, low, 1 - 2 * side, 1 - used / height - low))  # pyright: ignore[reportCallIssue, reportOptionalMemberAccess]
     return figure
 
 
@@ -209,7 +209,7 @@ def class_look(index: int) -> tuple[str, str]:
         base = 0.62 * base
     elif turn % 3 == 2:
         base = 1 - 0.5 * (1 - base)
-    return to_hex(base), MARKERS[turn % len(MARKERS)]
+    return to_hex(base), MARKERS[turn % len(MARKERS)]  # pyright: ignore[reportArgumentType]
 
 
 def class_name(index: int, classes: Sequence[str]) -> str:

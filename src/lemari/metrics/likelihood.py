@@ -57,7 +57,7 @@ def nll_of_batch(model: Autoencoder, batch: Batch, samples: int, draws: int) -> 
     while left:
         z = q.sample(min(draws, left))
         left -= len(z)
-        weight = model.decode(z, c).log_prob(batch.x) + prior.log_prob(z) - q.log_prob(z)
+        weight = model.decode(z, c).log_prob(batch.x) + prior.log_prob(z) - q.log_prob(z)  # pyright: ignore[reportAttributeAccessIssue]
         parts.append(weight.double().logsumexp(0))
     return math.log(samples) - torch.stack(parts).logsumexp(0)
 
@@ -80,7 +80,7 @@ def kl_profile(model: Autoencoder, feed: Feed) -> dict[str, Tensor] | None:
         sums = kl.double().flatten(1).sum(0) + (0 if sums is None else sums)
         means.append(q.mean.flatten(1))
     variance = torch.cat(means).double().var(0, correction=0)
-    return {"kl": sums / len(feed), "variance": variance}
+    return {"kl": sums / len(feed), "variance": variance}  # pyright: ignore[reportOptionalOperand]
 
 
 @torch.no_grad()

@@ -49,7 +49,7 @@ def exact(blocks: Iterable[np.ndarray], k: int, width: int) -> PCA:
     mean = total / count
     covariance = square / count - np.outer(mean, mean)
     _, vectors = np.linalg.eigh(covariance)
-    return PCA((shift + mean).astype(np.float32), vectors[:, ::-1][:, :k].T.astype(np.float32))
+    return PCA((shift + mean).astype(np.float32), vectors[:, ::-1][:, :k].T.astype(np.float32))  # pyright: ignore[reportOptionalOperand]
 
 
 def sampled(blocks: Iterable[np.ndarray], k: int, width: int) -> PCA:
@@ -64,4 +64,4 @@ def sampled(blocks: Iterable[np.ndarray], k: int, width: int) -> PCA:
     sample = np.concatenate(kept)
     k = min(k, len(sample))
     fitted = Randomised(k, svd_solver="randomized", random_state=0).fit(sample)
-    return PCA(fitted.mean_.astype(np.float32), fitted.components_.astype(np.float32))
+    return PCA(fitted.mean_.astype(np.float32), fitted.components_.astype(np.float32))  # pyright: ignore[reportOptionalMemberAccess]

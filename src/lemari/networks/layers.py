@@ -43,9 +43,8 @@ class ConvTranspose(nn.ConvTranspose2d):
     """
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
-        y = F.conv_transpose2d(
-            input, self.weight, None, self.stride, self.padding, self.output_padding
-        )
+        strides = (self.stride, self.padding, self.output_padding)
+        y = F.conv_transpose2d(input, self.weight, None, *strides)  # pyright: ignore
         return y if self.bias is None else y.add_(self.bias.to(y.dtype).view(1, -1, 1, 1))
 
 
@@ -88,7 +87,7 @@ class Residual(nn.Module):
         self.first = nn.Conv2d(channels, channels, 3, padding=1)
         self.last = nn.Conv2d(channels, channels, 3, padding=1)
         nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)
+        nn.init.zeros_(self.last.bias)  # pyright: ignore[reportArgumentType]
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.last(F.relu_(self.first(F.relu(x))))

@@ -49,7 +49,7 @@ def residual(
     decoder: list[nn.Module] = [nn.Linear(latent + condition, flat), Grid(*grid)]
     for stage in range(len(widths) - 1, 0, -1):
         extra = tuple(1 - side % 2 for side in sizes[stage])
-        up = ConvTranspose(widths[stage], widths[stage - 1], 3, 2, 1, extra)
+        up = ConvTranspose(widths[stage], widths[stage - 1], 3, 2, 1, extra)  # pyright: ignore[reportArgumentType]
         decoder += [Residual(widths[stage]), nn.ReLU(inplace=True), up]
     last = nn.Conv2d(widths[0], 4 * channels, 3, padding=1)
     decoder += [Residual(widths[0]), nn.ReLU(inplace=True), last, nn.PixelShuffle(2)]

@@ -75,8 +75,8 @@ class ArraySource:
         return ImageFormat(
             shape=(c, *network_size(h, w, self.size)),
             native=(h, w),
-            layout=self.layout,
-            dtype=s.dtype,
+            layout=self.layout,  # pyright: ignore[reportArgumentType]
+            dtype=s.dtype,  # pyright: ignore[reportArgumentType]
             levels=s.levels,
             low=s.low,
             high=s.high,

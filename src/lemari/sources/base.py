@@ -148,7 +148,7 @@ def check_share(skipped: Sequence[Skipped], total: int, most: float) -> None:
     first = "; ".join(f"{s.item}: {s.reason}" for s in skipped[:3])
     raise DataError(
         f"{len(skipped)} of {total} items cannot be used ({first}); mend or remove them, or "
-        f"allow a larger share than {most:g} with max_skipped."
+        f"allow a larger share than {most:g} with --max-skipped (max_skipped=)."
     )
 
 

@@ -112,7 +112,7 @@ def text_column(name: str) -> DataError:
     """The refusal of a column of text in a table of numbers."""
     return DataError(
         f"Column '{name}' holds text, but only numbers can be learned; leave it out with "
-        f"drop=['{name}'], or use label='{name}' if it names the classes."
+        f"--drop {name} (drop=), or use --label {name} (label=) if it names the classes."
     )
 
 

@@ -64,7 +64,7 @@ def read_csv(path: Path, options: Options) -> Found:
 
 
 def _opened(path: Path) -> IO[bytes]:
-    return gzip.open(path, "rb") if path.name.lower().endswith(".gz") else open(path, "rb")
+    return gzip.open(path, "rb") if path.name.lower().endswith(".gz") else open(path, "rb")  # pyright: ignore[reportReturnType]
 
 
 def _dialect(path: Path) -> Dialect:

@@ -180,7 +180,7 @@ def read_idx(path: Path) -> np.ndarray:
             count = prod(dims)
             if len(raw) < 4 * head[3] or not 0 < count <= LARGEST:
                 raise DataError(f"{path} claims the sizes {dims}, which cannot be; replace it.")
-            data = _exactly(file, count)
+            data = _exactly(file, count)  # pyright: ignore[reportArgumentType]
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} cannot be read ({error}); replace it.") from None
     if data is None:

@@ -106,7 +106,7 @@ def _orientation(picture: Image.Image) -> int:
 
 def _lies(picture: Image.Image) -> bool:
     """Whether EXIF still exchanges width and height; Pillow turns the size of a TIFF itself."""
-    if picture.format == "TIFF" and picture.size[0] != picture.tag_v2.get(IMAGE_WIDTH):
+    if picture.format == "TIFF" and picture.size[0] != picture.tag_v2.get(IMAGE_WIDTH):  # pyright: ignore[reportAttributeAccessIssue]
         return False
     return _orientation(picture) in TURNED
 

@@ -168,7 +168,7 @@ def _pictures(
     source = picture_source(
         path.name,
         found.values,
-        layout,
+        layout,  # pyright: ignore[reportArgumentType]
         options,
         y=y,
         classes=classes,

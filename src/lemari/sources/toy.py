@@ -16,13 +16,13 @@ def open_digits(name: str, options: Options) -> ArraySource:
     bunch = load_digits()
     return ArraySource(
         name=name,
-        array=bunch.images.astype(np.uint8),
+        array=bunch.images.astype(np.uint8),  # pyright: ignore[reportAttributeAccessIssue]
         layout="hw",
         shape=(1, 8, 8),
         scale=Scale("uint8", 16, 0.0, 16.0),
-        y=bunch.target.astype(np.int64),
+        y=bunch.target.astype(np.int64),  # pyright: ignore[reportAttributeAccessIssue]
         classes=tuple("0123456789"),
-        ids=row_ids(len(bunch.images)),
+        ids=row_ids(len(bunch.images)),  # pyright: ignore[reportAttributeAccessIssue]
         size=options.size,
         channels=options.channels,
     )

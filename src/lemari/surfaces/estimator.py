@@ -48,12 +48,12 @@ class AutoencoderEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
     def fit(self, X: Any, y: Any = None) -> Self:
         """Train on X. `y` (N,) classes is needed by conditional variants and ignored by others."""
         X, y = self._checked(X, y, reset=True)
-        source = open_data(X, shape=self.shape, label=y)
+        source = open_data(X, shape=self.shape, label=y)  # pyright: ignore[reportAttributeAccessIssue]
         chosen = {k: getattr(self, k) for k in variant_options(self.variant)}
         fmt, _ = sized(source.learn(), network_of(self.variant, chosen))
         rows = source.load(fmt)
         training = {k: getattr(self, k) for k in TRAINING}
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))  # pyright: ignore[reportAttributeAccessIssue]
         request = Request(self.variant, chosen, seed=seed, held_out=0.0, **training)
         recipe = recipe_for(fmt.schema, request)
         model, feed = build(fmt.schema, recipe), Feed(rows.x, rows.y, fmt)
@@ -226,14 +226,14 @@ def load(path: str | os.PathLike[str]) -> AutoencoderEstimator:
 
     Raises ModelFileError when the folder is incomplete, was changed, or is not ours.
     """
-    fitted = Fitted.load(path)
+    fitted = Fitted.load(path)  # pyright: ignore[reportArgumentType]
     recipe = fitted.recipe
     kind = CLASSES.get(recipe.variant) or estimator("Autoencoder", recipe.variant)
     given = {k: p.default for k, p in variant_options(recipe.variant).items()} | recipe.options
     names = inspect.signature(kind.__init__).parameters
     given |= {k: getattr(recipe, k) for k in TRAINING}
-    made = kind(**{k: v for k, v in given.items() if k in names}, random_state=recipe.seed)
+    made = kind(**{k: v for k, v in given.items() if k in names}, random_state=recipe.seed)  # pyright: ignore[reportCallIssue]
     made._keep(fitted)
     if fitted.format.kind == "table":
-        made.n_features_in_ = len(fitted.format.columns)
+        made.n_features_in_ = len(fitted.format.columns)  # pyright: ignore[reportAttributeAccessIssue]
     return made

@@ -112,7 +112,7 @@ def figure_of(made: Created, mode: str):
         rows = images.reshape(-1, steps, *images.shape[1:])
         codes = made.codes.reshape(len(rows), steps, -1)
         moved = [int(np.ptp(row, axis=0).argmax()) for row in codes]
-        return figures.traversal(rows, made.values, [f"z{i}" for i in moved])
+        return figures.traversal(rows, made.values, [f"z{i}" for i in moved])  # pyright: ignore[reportArgumentType]
     columns = min(len(images), max(1, round((1.6 * len(images)) ** 0.5)))
     return figures.sample_grid(images, -(-len(images) // columns), columns)
 

@@ -77,12 +77,12 @@ def reconstructions(s: Scene):
     pca, flat = s.evaluation.pca, batch.x.flatten(1).numpy()
     with torch.no_grad():
         mine = reconstruct(s.model.eval(), batch).numpy()
-    base = pca.rebuild(pca.codes(flat)).reshape(mine.shape).clip(0, 1)
+    base = pca.rebuild(pca.codes(flat)).reshape(mine.shape).clip(0, 1)  # pyright: ignore[reportOptionalMemberAccess]
     return figures.reconstruction_strip(
         pictures(batch.x.numpy()),
         pictures(mine),
         baseline=pictures(base),
-        baseline_name=f"PCA-{len(pca.components)}",
+        baseline_name=f"PCA-{len(pca.components)}",  # pyright: ignore[reportOptionalMemberAccess]
     )
 
 
@@ -141,7 +141,7 @@ def manifold(s: Scene):
     side = 20
     if s.law:
         steps = normal_quantile(np.linspace(0.02, 0.98, side))
-        axes = tuple(np.argsort(-s.evaluation.variance)[:2]) if s.size > 1 else (0, 0)
+        axes = tuple(np.argsort(-s.evaluation.variance)[:2]) if s.size > 1 else (0, 0)  # pyright: ignore[reportOptionalOperand]
         grid = np.stack(np.meshgrid(steps, steps), -1).reshape(-1, 2)
         codes, ends = embed_plane(grid, s.size, axes), (steps[0], steps[-1]) * 2
     else:
@@ -188,7 +188,7 @@ def morph_images(s: Scene, steps: int = 11) -> tuple[np.ndarray, np.ndarray]:
     ends = s.held.gather(np.array([0, last]))
     codes = encode(s.model, Feed(s.held.x, s.held.y, s.held.format, s.held.index[[0, last]]))
     path = path_codes(codes[0], codes[1], steps, "slerp" if s.law else "linear")
-    label = None if condition_for(s, 1) is None else np.full(steps, ends.y[0].item())
+    label = None if condition_for(s, 1) is None else np.full(steps, ends.y[0].item())  # pyright: ignore[reportOptionalSubscript]
     return pictures(decode(s.model, path, label)), pictures(ends.x.numpy())
 
 
@@ -202,7 +202,7 @@ def traversal(s: Scene):
     y = None if condition_for(s, 1) is None else np.zeros(len(codes), np.int64)
     images = pictures(decode(s.model, codes, y))
     images = images.reshape(len(order), len(values), *images.shape[1:])
-    return figures.traversal(images, values, [f"z{i}" for i in order])
+    return figures.traversal(images, values, [f"z{i}" for i in order])  # pyright: ignore[reportArgumentType]
 
 
 def feature_maps(s: Scene):

@@ -34,7 +34,7 @@ def feeds_for(fitted: Fitted, other: Rows | None, progress=None) -> tuple[Feed, 
             raise
         train, held = hold_out(len(other), 0.5, 0)
         feeds = (Feed(other.x, other.y, fitted.format, i) for i in (train, held))
-        return *feeds, "other data, half of it as reference"
+        return *feeds, "other data, half of it as reference"  # pyright: ignore[reportReturnType]
     train, held = job.feeds()
     if other is None:
         return train, held, job.split

@@ -23,7 +23,7 @@ def rebuild(model: Autoencoder, feed: Feed) -> tuple[np.ndarray, np.ndarray]:
     """The rows as the model sees them and what it makes of them: two arrays (N, *S)."""
     model.eval()
     pairs = [(b.x.numpy(), reconstruct(model, b).numpy()) for b in feed.batches(BLOCK)]
-    return tuple(np.concatenate(part) for part in zip(*pairs, strict=True))
+    return tuple(np.concatenate(part) for part in zip(*pairs, strict=True))  # pyright: ignore[reportReturnType]
 
 
 def write_pictures(
@@ -35,7 +35,7 @@ def write_pictures(
     for name, pixels in zip(ids, fmt.to_pixels(made), strict=True):
         stem = unused(safe_name(name), used)
         files.append(write_png(folder / f"{stem}.png", pixels).name)
-    strip = figures.reconstruction_strip(*(np.moveaxis(a[:10], 1, -1) for a in (x, made)))
+    strip = figures.reconstruction_strip(*(np.moveaxis(a[:10], 1, -1) for a in (x, made)))  # pyright: ignore[reportArgumentType]
     return [*files, figures.save(strip, folder / "_strip.png").name]
 
 

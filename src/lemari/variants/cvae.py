@@ -9,6 +9,7 @@ from lemari.latents.gaussian import DiagonalGaussian, StandardNormal
 from lemari.likelihoods import likelihood_for
 from lemari.model import Autoencoder
 from lemari.networks.select import select
+from lemari.schedule import Ramp
 from lemari.terms.divergence import KL
 from lemari.terms.fit import Recon
 from lemari.types import Schema
@@ -43,6 +44,6 @@ def cvae(
         posterior=DiagonalGaussian(),
         prior=StandardNormal(*nets.code),
         decoder=Decoder(nets.decoder, likelihood_for(data, likelihood, sigma)),
-        terms=[Recon(), KL(beta)],
+        terms=[Recon(), KL(Ramp(beta, 0))],
         condition=condition,
     )

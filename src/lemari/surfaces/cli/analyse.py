@@ -111,7 +111,7 @@ def reconstruct(
         x, made = rebuild(fitted.model, Feed(rows.x, rows.y, fitted.format, index))
     image = fitted.format.kind == "image"
     ids = rows.ids[: len(index)]
-    files = (write_pictures if image else write_table)(folder, fitted.format, ids, x, made)
+    files = (write_pictures if image else write_table)(folder, fitted.format, ids, x, made)  # pyright: ignore[reportArgumentType]
     mse = float(np.square(x - made, dtype=np.float64).mean()) if len(x) else 0.0
     quality = f"MSE {mse:.5f}" + (f", PSNR {psnr(mse):.2f} dB" if image else "")
     left = f" of {len(rows):,}; raise -n for more" if len(rows) > most else ""

@@ -63,7 +63,7 @@ def run(arguments: list[str], debug: bool) -> int:
         return result if isinstance(result, int) else 0
     except typer.Exit as done:
         return done.exit_code
-    except ClickException as fault:
+    except ClickException as fault:  # pyright: ignore[reportGeneralTypeIssues]
         if as_json:
             return say(fault.format_message(), 2, True)
         fault.show()

@@ -81,7 +81,7 @@ def train(
             job = open_run(folder, loading)
             carry_on(folder, job, progress, as_json)
         return
-    data, further = data_and_options(words, variant)
+    data, further = data_and_options(words, variant)  # pyright: ignore[reportAssignmentType]
     if data is None:
         raise UsageError("Say what to train on: `lemari train DATA`, for instance digits.")
     options = {"network": network, "latent": latent} | further
