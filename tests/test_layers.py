@@ -15,8 +15,8 @@ ROOT = Path(lemari.__file__).parent
 # From the ground up. Modules of one row may not import each other (a package is one module, and
 # arranges its own inside as it likes); a row may import any row above it in this list.
 LAYERS = [
-    ("types", "errors", "schedule", "resizing"),
-    ("registry", "laws", "values", "files", "machine"),
+    ("types", "errors", "resizing"),
+    ("schedule", "registry", "laws", "values", "files", "machine"),
     ("formats", "lock", "weights"),
     ("sources", "corrupt", "condition", "networks", "latents", "likelihoods"),
     ("decoders", "terms"),

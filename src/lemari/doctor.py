@@ -46,9 +46,9 @@ def collapse(e: Evidence) -> Iterator[Finding]:
             "error",
             f"KL is {total:.3f} nats and {active} of {len(e.kl)} dimensions are active "
             f"(variance of the posterior mean above {ACTIVE_VARIANCE}).",
-            f"Lower beta (effective beta is {e.beta:.3g}), or raise it slowly with --warm-up."
-            if e.beta is not None
-            else "Lower beta, or raise it slowly with --warm-up.",
+            "Train for more epochs if there were few; if it stays, lower beta"
+            + ("" if e.beta is None else f" (effective beta is {e.beta:.3g})")
+            + " or raise it slowly with --warm-up.",
         )
 
 

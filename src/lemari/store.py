@@ -26,7 +26,7 @@ from lemari.errors import ModelFileError, RunError, UsageError
 from lemari.files import read_json, sha256, sweep, write_json
 from lemari.formats import Format, format_from_json
 from lemari.model import Autoencoder
-from lemari.registry import VARIANTS
+from lemari.registry import VARIANTS, nearest
 from lemari.train import Plan, random_state
 from lemari.types import Schema
 from lemari.weights import MOST_BYTES, read_tensors, write_tensors
@@ -149,10 +149,11 @@ def single(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 def check_index(folder: Path) -> None:
     """Every part is there and has the sum that was written last."""
     if not (folder / "index.json").is_file():
-        where = "does not exist" if not folder.exists() else "holds no finished model"
+        if not (folder / "recipe.json").is_file():
+            where = "holds no model" if folder.exists() else "does not exist"
+            raise ModelFileError(f"{folder} {where}; give the folder of a run or of a saved model.")
         raise ModelFileError(
-            f"{folder} {where}; give the folder of a run, or finish it with "
-            f"`lemari train --resume {folder}`."
+            f"{folder} holds no finished model; finish it with `lemari train --resume {folder}`."
         )
     index = read_json(folder / "index.json")
     if not isinstance(index, dict) or index.get("version") != VERSION:
@@ -189,6 +190,11 @@ def read_recipe(path: Path) -> Recipe:
 
 def shapes_of(schema: Schema, recipe: Recipe) -> dict[str, tuple[int, ...]]:
     """Names and shapes of the weights that a recipe leads to, without allocating them."""
+    if recipe.variant not in VARIANTS:
+        raise ModelFileError(
+            nearest(recipe.variant[:80], VARIANTS, "variant")
+            + " If a package provides it, install that package."
+        )
     try:
         check_types(recipe)
         with torch.device("meta"):

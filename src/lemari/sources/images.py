@@ -135,7 +135,9 @@ class ImageSource:
             reason = f"scaled up from {common[0]}x{common[1]}, the size of {share}"
         else:
             size, reason = (USUAL, USUAL), "no size of 8 to 256 pixels is shared by half of them"
-        self._note(f"pictures are brought to {size[0]}x{size[1]} ({reason}); --size (size=) changes it")
+        self._note(
+            f"pictures are brought to {size[0]}x{size[1]} ({reason}); --size (size=) changes it"
+        )
         return size
 
     def _decoded(self, fmt: ImageFormat, memory_limit: int | None) -> Rows:

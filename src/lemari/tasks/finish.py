@@ -119,8 +119,14 @@ def summarise(
         "scores": [asdict(score) for score in e.scores],
         "findings": [asdict(finding) for finding in findings],
         "command": command(recipe),
-        "next": f"lemari generate {shlex.quote(str(shown(folder)))} -n 64 -o samples.png",
+        "next": next_command(shown(folder), fitted.format.kind),
     }
+
+
+def next_command(folder: Path | str, kind: str) -> str:
+    """What to try after training: pictures as a picture, rows as a table."""
+    ending = "png" if kind == "image" else "csv"
+    return f"lemari generate {shlex.quote(str(folder))} -n 64 -o samples.{ending}"
 
 
 def data_part(job: Job) -> dict[str, Any]:

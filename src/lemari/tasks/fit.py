@@ -66,7 +66,10 @@ class Job:
 
     @property
     def split(self) -> str:
-        return "test" if self.recipe.data.official_split else "held out"
+        if self.recipe.data.official_split:
+            return "test"
+        same = len(self.train) == len(self.held_index) == len(self.rows)
+        return "training rows, none held out" if same else "held out"
 
 
 def prepare(data: str, request: Request, progress=None, **source_options: Any) -> Job:

@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
 def generate(
     run: str = RUN,
     count: int = typer.Option(64, "-n", help="How many (random), or steps a side (grid)."),
-    output: str = typer.Option("samples.png", "-o", "--output", help=".png, .npz, or .csv"),
+    output: str = typer.Option("samples.png", "-o", "--output", help=".png, .npz; tables: .csv"),
     mode: str = typer.Option("random", help="random, grid (two dimensions), or traversal."),
     seed: int = s.seed("For the draws of the code."),
     temperature: float = typer.Option(1.0, help="Below 1: nearer to the prior's middle."),
@@ -46,7 +46,7 @@ def generate(
     write_created(path, fitted, made, mode)
     result = {"count": len(made.codes), "mode": mode, "output": str(path.resolve()), "seed": seed}
     finish(as_json, result, f"Wrote {len(made.codes):,} examples to {path}",
-           f"lemari generate {quoted(run)} --mode traversal -o traversal.png")  # fmt: skip
+           f"lemari report {quoted(run)}")  # fmt: skip
 
 
 def morph(
@@ -88,4 +88,4 @@ def morph(
     result = {"steps": len(images), "path": how, "output": str(path.resolve()),
               "mean_change_per_step": change}  # fmt: skip
     finish(as_json, result, f"Wrote {len(images)} steps to {path}",
-           f"lemari morph {quoted(run)} {quoted(data)} -o morph.gif")  # fmt: skip
+           f"lemari report {quoted(run)}")  # fmt: skip

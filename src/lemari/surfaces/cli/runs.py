@@ -95,6 +95,7 @@ def report(run: str = RUN, as_json: bool = JSON) -> None:
     from lemari.files import read_json
     from lemari.store import Fitted
     from lemari.tasks.finish import finish as complete
+    from lemari.tasks.finish import next_command
     from lemari.tasks.fit import keep_history, open_run, with_lock
 
     progress, folder = Progress(as_json), find_run(run)
@@ -108,4 +109,4 @@ def report(run: str = RUN, as_json: bool = JSON) -> None:
     progress.clear()
     where = str((folder / "report.html").resolve())
     finish(as_json, {"report": where, "findings": summary["findings"]}, f"Wrote {where}",
-           f"lemari generate {quoted(run)} -n 64 -o samples.png")  # fmt: skip
+           next_command(run, fitted.format.kind))  # fmt: skip

@@ -144,7 +144,7 @@ def find_run(run: str) -> Path:
             raise RunError("There is no run yet under runs/; make one with `lemari demo`.")
         return found[-1].parent
     for path in (Path(run), Path("runs") / run):
-        if path.is_dir():
+        if (path / "recipe.json").is_file():
             return path
     raise RunError(
         f"There is no run {run!r}, neither as a folder nor under runs/; `lemari runs` lists them."

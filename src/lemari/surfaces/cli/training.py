@@ -22,7 +22,6 @@ from lemari.surfaces.cli.show import (
     finding_lines,
     finish,
     floor_line,
-    quoted,
     score_lines,
 )
 
@@ -187,6 +186,7 @@ def typed(name: str, text: str, parameter: inspect.Parameter) -> Any:
 def carry_on(folder: Path, job, progress: Progress, as_json: bool) -> None:
     """Train to the end, then finish the folder and say what came out."""
     from lemari.tasks.finish import finish as complete
+    from lemari.tasks.finish import next_command
     from lemari.tasks.fit import train_in
 
     announce(job, progress)
@@ -205,7 +205,7 @@ def carry_on(folder: Path, job, progress: Progress, as_json: bool) -> None:
     ]
     text = "\n".join(line for line in lines if line)
     finish(as_json, summary | {"run": str(folder.resolve()), "report": str(report)}, text,
-           f"lemari generate {quoted(folder)} -n 64 -o samples.png")  # fmt: skip
+           next_command(folder, job.format.kind))  # fmt: skip
 
 
 def announce(job, progress: Progress) -> None:
