@@ -30,7 +30,7 @@ SETTINGS: dict[str, dict] = {
     "auto-32": {"variant": "ae", "options": {"latent": 32}, "epochs": 10},
     "mlp-vae-50": {
         "variant": "vae",
-        "options": {"network": "mlp:400-400", "latent": 50, "likelihood": "bernoulli"},
+        "options": {"network": "mlp-tanh:400-400", "latent": 50, "likelihood": "bernoulli"},
         "epochs": 100,
         "nll": 1000,
     },

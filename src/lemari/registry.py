@@ -72,6 +72,7 @@ NETWORKS = Registry(
     "lemari.networks",
     {
         "mlp": "lemari.networks.mlp:mlp",
+        "mlp-tanh": "lemari.networks.mlp:mlp_tanh",
         "residual": "lemari.networks.residual:residual",
         "chapter": "lemari.networks.course:chapter",
         "chapter-faces": "lemari.networks.course:chapter_faces",

@@ -30,6 +30,7 @@ SCHEMAS: dict[str, Schema] = {name: fmt.schema for name, fmt in FORMATS.items()}
 # What a network says it can take; one that is not listed may take anything or refuse it.
 CLAIMS = {
     "mlp": lambda d: True,
+    "mlp-tanh": lambda d: True,
     "lesson-mlp": lambda d: True,
     "residual": lambda d: d.kind == "image",
     "chapter": lambda d: d.kind == "image" and not any(s % 8 for s in d.shape[1:]),
@@ -45,7 +46,7 @@ PRESETS = {
     "lesson-conv-vae": "lesson-conv",
 }
 BERNOULLI = {"lesson-conv-ae", "lesson-mlp-vae", "lesson-conv-vae"}
-SMALL = {"mlp": "mlp:16", "residual": "residual:8"}
+SMALL = {"mlp": "mlp:16", "mlp-tanh": "mlp-tanh:16", "residual": "residual:8"}
 
 
 @dataclass(frozen=True)
