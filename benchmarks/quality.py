@@ -40,7 +40,21 @@ SETTINGS: dict[str, dict] = {
         "epochs": 100,
         "size": (32, 32),
     },
-    "faces-auto": {"variant": "vae", "options": {"latent": 128}, "epochs": 60, "size": (64, 64)},
+    "faces-chapter-32": {
+        "variant": "vae",
+        "options": {"network": "chapter-faces", "latent": 32},
+        "epochs": 100,
+        "batch_size": 32,
+        "schedule": "cosine",
+        "size": (32, 32),
+    },
+    "faces-auto-32": {
+        "variant": "vae",
+        "options": {"latent": 32},
+        "epochs": 60,
+        "batch_size": 32,
+        "size": (64, 64),
+    },
 }
 
 
