@@ -16,7 +16,8 @@ SHOWN = ("MSE", "PSNR", "kNN-5 accuracy", "loss", "NLL (1000 draws)")
 TITLES = {
     "chapter-ae": "The chapter's autoencoder, its recipe exactly: 2-d code, 1x32x32, 10 epochs",
     "chapter-ae-float32": "The same in float32: does bfloat16 change the result?",
-    "auto-32": "`auto` network, 32-d code, 28x28, 10 epochs",
+    "auto-32": "`auto` network, 32-d code, 28x28, `--lr 2e-3 --epochs 12`",
+    "auto-32-default": "The same with the default settings (10 epochs, 1e-3)",
     "mlp-vae-50": "Fully connected VAE, 50-d code, statically binarised MNIST",
     "faces-chapter": "Colour faces at 32x32, the chapter's faces VAE, 200-d code",
     "faces-chapter-32": "Colour faces at 32x32, VAE with `chapter-faces`, 32-d code",

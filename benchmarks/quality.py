@@ -27,7 +27,8 @@ CHAPTER = {"variant": "ae", "options": {"network": "chapter", "latent": 2, "like
 SETTINGS: dict[str, dict] = {
     "chapter-ae": CHAPTER | {"epochs": 10},
     "chapter-ae-float32": CHAPTER | {"epochs": 10, "precision": "float32"},
-    "auto-32": {"variant": "ae", "options": {"latent": 32}, "epochs": 10},
+    "auto-32": {"variant": "ae", "options": {"latent": 32}, "epochs": 12, "lr": 2e-3},
+    "auto-32-default": {"variant": "ae", "options": {"latent": 32}, "epochs": 10},
     "mlp-vae-50": {
         "variant": "vae",
         "options": {"network": "mlp-tanh:400-400", "latent": 50, "likelihood": "bernoulli"},

@@ -26,7 +26,6 @@ class Evidence:
     inputs: np.ndarray
     notes: Sequence[str] = field(default=())
     beta: float | None = None
-    warned: Sequence[str] = field(default=())
 
 
 def examine(e: Evidence) -> list[Finding]:
@@ -40,7 +39,7 @@ def collapse(e: Evidence) -> Iterator[Finding]:
     if e.kl is None or e.variance is None:
         return
     total, active = float(e.kl.sum()), int((e.variance > ACTIVE_VARIANCE).sum())
-    if total < COLLAPSE_NATS or active == 0:
+    if total < COLLAPSE_NATS or (active == 0 and len(e.inputs) > 1):
         yield Finding(
             "posterior-collapse",
             "error",
@@ -48,7 +47,7 @@ def collapse(e: Evidence) -> Iterator[Finding]:
             f"(variance of the posterior mean above {ACTIVE_VARIANCE}).",
             "Train for more epochs if there were few; if it stays, lower beta"
             + ("" if e.beta is None else f" (effective beta is {e.beta:.3g})")
-            + " or raise it slowly with --warm-up.",
+            + "; vae and beta-vae can also raise it slowly with --warm-up.",
         )
 
 

@@ -23,7 +23,7 @@ from lemari.model import Autoencoder, likelihood_of
 from lemari.schedule import Constant, Cosine
 from lemari.types import Batch, Epoch, Pulse
 
-PULSE_STEPS, PULSE_SECONDS = 20, 0.25
+PULSE_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +192,7 @@ class Training:
                     group["lr"] = rate
                 self.add(update(self.model, self.optimiser, batch, base + self.step), batch)
                 self.step += 1
-                if self.step % PULSE_STEPS == 0 and time.perf_counter() - begin > PULSE_SECONDS:
+                if time.perf_counter() - begin > PULSE_SECONDS:
                     break
         self.seconds += time.perf_counter() - begin
 

@@ -138,7 +138,6 @@ def record(epoch: Epoch) -> dict:
 @pytest.fixture
 def pulsing(monkeypatch):
     """A pulse after every step, so that training can be stopped at each."""
-    monkeypatch.setattr(lemari.train, "PULSE_STEPS", 1)
     monkeypatch.setattr(lemari.train, "PULSE_SECONDS", -1.0)
 
 
@@ -155,7 +154,6 @@ def stopped(case, after: int, folder) -> None:
 def test_interrupted_training_goes_on_bit_for_bit(case, tmp_path, monkeypatch):
     whole = started(case)
     records = [record(r) for r in run(whole) if isinstance(r, Epoch)]
-    monkeypatch.setattr(lemari.train, "PULSE_STEPS", 1)
     monkeypatch.setattr(lemari.train, "PULSE_SECONDS", -1.0)
     for after in range(1, EPOCHS * whole.steps + 1):
         folder = tmp_path / str(after)

@@ -17,7 +17,6 @@ from lemari.schedule import Constant, Cosine, Ramp
 from lemari.tasks.generate import (
     embed_plane,
     grid_codes,
-    normal_quantile,
     path_codes,
     prior_codes,
     traversal_codes,
@@ -86,7 +85,6 @@ def test_grids_planes_and_traversals():
     np.testing.assert_array_equal(embed_plane(grid, 1)[:, 0], grid[:, 0])
     codes = traversal_codes(np.arange(3.0), np.array([2, 0]), np.array([7.0, 8.0]))
     np.testing.assert_array_equal(codes, [[[0, 1, 7], [0, 1, 8]], [[7, 1, 2], [8, 1, 2]]])
-    np.testing.assert_allclose(normal_quantile(np.array([0.5, 0.975])), [0, 1.959964], atol=1e-6)
 
 
 def test_temperature_scales_the_distance_from_the_priors_mean():

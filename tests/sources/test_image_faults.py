@@ -104,7 +104,7 @@ def test_too_many_faults_stop_with_the_first_reasons(tmp_path, late):
     good(tmp_path, 2)
     for i in range(3):
         (tmp_path / f"bad{i}.png").write_bytes(encoded()[:700] if late else b"text")
-    with pytest.raises(DataError, match=r"3 of 5 items cannot be used \(bad0.png: .*max-skipped"):
+    with pytest.raises(DataError, match=r"3 of 5 items cannot be used \('bad0.png': .*max-skipped"):
         source = open_data(tmp_path)
         source.load(source.learn())
     source = open_data(tmp_path, max_skipped=0.7)

@@ -20,7 +20,7 @@ from safetensors.torch import load, save
 from lemari.errors import ModelFileError
 from lemari.store import PARTS, Fitted
 
-NAME = "encoder.1.weight"
+NAME = "encoder.0.weight"
 
 
 @pytest.fixture(scope="module")

@@ -429,13 +429,13 @@ def test_damaged_checkpoints_are_passed_over(cli, whole, finished, tmp_path, suf
         lambda record, tensors: record.update(step=10**9),
         lambda record, tensors: record.update(epoch="os:system"),
         lambda record, tensors: record.pop("step"),
-        lambda record, tensors: tensors.update({"model.os": tensors["model.encoder.1.bias"]}),
-        lambda record, tensors: tensors.pop("model.encoder.1.bias"),
+        lambda record, tensors: tensors.update({"model.os": tensors["model.encoder.0.bias"]}),
+        lambda record, tensors: tensors.pop("model.encoder.0.bias"),
         lambda record, tensors: tensors.update(
             {"model.decoder.net.0.bias": tensors["model.decoder.net.0.bias"][:3]}),
         lambda record, tensors: tensors.update(
-            {"adam.encoder.1.bias.exp_avg": tensors["adam.encoder.1.weight.exp_avg"]}),
-        lambda record, tensors: tensors["model.encoder.1.bias"].fill_(float("nan")),
+            {"adam.encoder.0.bias.exp_avg": tensors["adam.encoder.0.weight.exp_avg"]}),
+        lambda record, tensors: tensors["model.encoder.0.bias"].fill_(float("nan")),
     ],
 )  # fmt: skip
 def test_forged_checkpoints_are_passed_over(cli, whole, finished, change):

@@ -71,9 +71,12 @@ def _as_ink(images: np.ndarray) -> np.ndarray:
 
 
 @drawn
-def manifold_grid(images: np.ndarray, extent: Extent) -> Figure:
+def manifold_grid(
+    images: np.ndarray, extent: Extent, names: Sequence[str] = ("z0", "z1")
+) -> Figure:
     """The manifold: pictures decoded on a regular grid of codes, with the codes at the axes.
 
+    `names` are those of the horizontal and the vertical axis.
     Shapes: images (R, R, H, W, C), picture [i, j] decoded at z0 = linspace(x0, x1, R)[j] and
     z1 = linspace(y0, y1, R)[i] for extent (x0, x1, y0, y1); z1 grows upwards.
     """
@@ -88,6 +91,7 @@ def manifold_grid(images: np.ndarray, extent: Extent) -> Figure:
     axes = figure.add_axes((0.6 / room, 0.5 / full, width / room, height / full))
     axes.imshow(tiles, extent=(0, columns, 0, rows), interpolation="nearest", aspect="auto")
     _code_ticks(axes, extent, rows, columns)
+    axes.set(xlabel=names[0], ylabel=names[1])
     return figure
 
 
@@ -103,4 +107,3 @@ def _code_ticks(axes: Axes, extent: Extent, rows: int, columns: int) -> None:
     for spine in axes.spines.values():
         spine.set_visible(False)
     axes.tick_params(length=2, color=MUTED)
-    axes.set(xlabel="z0", ylabel="z1")

@@ -108,13 +108,6 @@ def lesson_conv(data: Schema, *, latent: int | None, heads: int, condition: int 
     return Nets(encoder, decoder, code)
 
 
-class Double(nn.Upsample):
-    """Twice the size, each value repeated."""
-
-    def __init__(self) -> None:
-        super().__init__(scale_factor=2)
-
-
 def half_open(heads: int) -> list[nn.Module]:
     """ReLU on a point code, as the lesson has it; a Gaussian's mean and sigma must be free."""
     return [nn.ReLU(inplace=True)] if heads == 1 else []

@@ -145,7 +145,7 @@ def check_share(skipped: Sequence[Skipped], total: int, most: float) -> None:
     """Stop when more than the share `most` of `total` items had to be skipped."""
     if not skipped or len(skipped) <= most * total:
         return
-    first = "; ".join(f"{s.item}: {s.reason}" for s in skipped[:3])
+    first = "; ".join(f"{s.item!r}: {s.reason}" for s in skipped[:3])
     raise DataError(
         f"{len(skipped)} of {total} items cannot be used ({first}); mend or remove them, or "
         f"allow a larger share than {most:g} with --max-skipped (max_skipped=)."

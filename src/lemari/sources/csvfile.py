@@ -169,11 +169,10 @@ def _gather(
 
     gathered, skipped = Gathered(len(used)), []
     try:
-        with _opened(path) as file:
-            for batch in _batches(file, dialect, used, label, skipped):
-                gathered.add(numbers_of(batch, used))
-                if label:
-                    gathered.labels += batch.column(label).to_pylist()
+        for batch in _batches(path, dialect, used, label, skipped):
+            gathered.add(numbers_of(batch, used))
+            if label:
+                gathered.labels += batch.column(label).to_pylist()
     except pa.ArrowInvalid as error:
         raise _located(path, dialect, used) or error from None
     labels = usable_labels(label, _plain(gathered.labels), notes) if label else None
@@ -181,7 +180,7 @@ def _gather(
 
 
 def _batches(
-    file: IO[bytes], dialect: Dialect, used: list[str], label: str | None, skipped: list[Skipped]
+    path: Path, dialect: Dialect, used: list[str], label: str | None, skipped: list[Skipped]
 ) -> Iterator[Any]:
     """Arrow batches of the file, numbers as float64 and the label as text."""
     import pyarrow as pa
@@ -194,9 +193,11 @@ def _batches(
             skipped.append(Skipped(where, reason))
         return "skip"
 
+    # Arrow reads the file itself: handing it a Python file aborts the process at times.
+    packed = "gzip" if path.name.lower().endswith(".gz") else None
     types = dict.fromkeys(used, pa.float64()) | ({label: pa.string()} if label else {})
     yield from arrow.open_csv(
-        pa.PythonFile(file, "r"),
+        pa.input_stream(str(path), compression=packed),
         read_options=arrow.ReadOptions(
             use_threads=False,
             block_size=BLOCK,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,11 +21,15 @@ from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from lemari.doctor import Evidence, examine
+from lemari.errors import UsageError
 from lemari.feed import Feed
+from lemari.formats import TableFormat
 from lemari.machine import threads
 from lemari.metrics.likelihood import kl_profile, scores
 from lemari.model import effective_beta
+from lemari.registry import nearest
 from lemari.sources import open_data
+from lemari.sources.base import label_name
 from lemari.store import Fitted, build
 from lemari.tasks.embed import decode, encode, reconstruct
 from lemari.tasks.generate import prior_codes, settle
@@ -51,9 +56,12 @@ class AutoencoderEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
         source = open_data(X, shape=self.shape, label=y)  # pyright: ignore[reportAttributeAccessIssue]
         chosen = {k: getattr(self, k) for k in variant_options(self.variant)}
         fmt, _ = sized(source.learn(), network_of(self.variant, chosen))
+        names = getattr(self, "feature_names_in_", None)
+        if isinstance(fmt, TableFormat) and names is not None:
+            fmt = replace(fmt, columns=tuple(map(str, names)))
         rows = source.load(fmt)
         training = {k: getattr(self, k) for k in TRAINING}
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))  # pyright: ignore[reportAttributeAccessIssue]
+        seed = seed_of(self.random_state)  # pyright: ignore[reportAttributeAccessIssue]
         request = Request(self.variant, chosen, seed=seed, held_out=0.0, **training)
         recipe = recipe_for(fmt.schema, request)
         model, feed = build(fmt.schema, recipe), Feed(rows.x, rows.y, fmt)
@@ -66,7 +74,7 @@ class AutoencoderEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
         return self
 
     def transform(self, X: Any) -> np.ndarray:
-        """Codes (posterior means), (N, latent)."""
+        """Codes (posterior means), (N, latent). A conditional model is told no class."""
         feed, kept = self._feed(X)
         with self._threads():
             return encode(self.fitted_.model, feed).astype(kept) if kept != np.float64 else (
@@ -98,7 +106,7 @@ class AutoencoderEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
     def sample(self, n_samples: int = 1, y: Any = None, random_state: Any = 0) -> np.ndarray:
         """New examples from the prior; `y` asks a conditional model for a class."""
         check_is_fitted(self)
-        seed = int(check_random_state(random_state).randint(2**31 - 1))
+        seed = seed_of(random_state)
         codes = prior_codes(self.fitted_.model, n_samples, seed)
         return self._user(decode(self.fitted_.model, codes, self._classes(y, n_samples)))
 
@@ -120,7 +128,7 @@ class AutoencoderEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
     def _checked(self, X: Any, y: Any, reset: bool) -> tuple[Any, Any]:
         """Rows of numbers checked as scikit-learn does it; pictures and names as they are."""
         if isinstance(X, str | os.PathLike) or getattr(np.asarray(X), "ndim", 2) > 2:
-            return X, y
+            return X, y if self.conditional else None
         if not self.conditional or not reset:
             return validate_data(self, X, reset=reset, ensure_min_samples=1), None
         X, y = validate_data(self, X, y, reset=True, multi_output=True, dtype="numeric")
@@ -140,7 +148,7 @@ class AutoencoderEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
         given = getattr(X, "dtype", np.dtype(np.float64))
         kept = given if given == np.float32 else np.dtype(np.float64)
         unit = Double(self.fitted_.format) if double else self.fitted_.format
-        return Feed(rows.x, rows.y, unit), kept
+        return Feed(rows.x, None, unit), kept
 
     @torch.no_grad()
     def _codes(self, batch) -> np.ndarray:
@@ -155,9 +163,13 @@ class AutoencoderEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
         """Class names (or one for all) as class numbers."""
         if y is None:
             return None
-        names = [str(v) for v in np.broadcast_to(np.asarray(y), (count,))]
-        index = {name: i for i, name in enumerate(self.fitted_.format.classes)}
-        return np.array([index.get(name, -1) for name in names], np.int64)
+        names = [label_name(v) for v in np.broadcast_to(np.asarray(y), (count,)).tolist()]
+        classes = self.fitted_.format.classes
+        index = {name: i for i, name in enumerate(classes)}
+        for name in names:
+            if name is not None and name not in index:
+                raise UsageError(nearest(name, classes, "class"))
+        return np.array([index[name] if name is not None else -1 for name in names], np.int64)
 
     def _threads(self):
         return threads(self.fitted_.recipe.threads)
@@ -177,6 +189,13 @@ class Double:
 
     def unit(self, x: torch.Tensor) -> torch.Tensor:
         return self.format.unit(x).double()
+
+
+def seed_of(random_state: Any) -> int:
+    """A whole number is the seed itself; anything else is asked for one."""
+    if isinstance(random_state, int | np.integer) and 0 <= random_state < 2**31:
+        return int(random_state)
+    return int(check_random_state(random_state).randint(2**31 - 1))
 
 
 @torch.no_grad()
@@ -235,5 +254,11 @@ def load(path: str | os.PathLike[str]) -> AutoencoderEstimator:
     made = kind(**{k: v for k, v in given.items() if k in names}, random_state=recipe.seed)  # pyright: ignore[reportCallIssue]
     made._keep(fitted)
     if fitted.format.kind == "table":
-        made.n_features_in_ = len(fitted.format.columns)  # pyright: ignore[reportAttributeAccessIssue]
+        columns = fitted.format.columns  # pyright: ignore[reportAttributeAccessIssue]
+        made.n_features_in_ = len(columns)  # pyright: ignore[reportAttributeAccessIssue]
+        if columns[0] != "column 0":
+            made.feature_names_in_ = np.array(columns, object)  # pyright: ignore[reportAttributeAccessIssue]
+    elif fitted.format.layout == "flat":  # pyright: ignore[reportAttributeAccessIssue]
+        c, h, w = fitted.format.shape  # pyright: ignore[reportAttributeAccessIssue]
+        made.shape = (c, *(fitted.format.native or (h, w)))  # pyright: ignore[reportAttributeAccessIssue]
     return made

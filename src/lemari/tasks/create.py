@@ -7,58 +7,95 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from lemari import figures
 from lemari.errors import UsageError
 from lemari.feed import Feed
 from lemari.files import write
+from lemari.model import Autoencoder
 from lemari.registry import nearest
 from lemari.store import Fitted
 from lemari.tasks.embed import decode, encode
 from lemari.tasks.generate import (
-    embed_plane,
     grid_codes,
     path_codes,
     prior_codes,
     traversal_codes,
 )
-from lemari.types import Rows
+from lemari.types import Batch, Rows
 
+MOST_MOVED = 1024  # numbers of a code up to which each is tried out
 MODES = ("random", "grid", "traversal")
 
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """Codes (N, D), what they decode to (N, *S), and the values along a grid's or path's axis."""
+    """Codes (N, D), what they decode to (N, *S), and for a grid or traversal its axes.
+
+    `dimensions` are those that were moved; `values` (steps,) or `ends` say how far.
+    """
 
     codes: np.ndarray
     x: np.ndarray
-    values: np.ndarray
+    dimensions: tuple[int, ...] = ()
+    values: tuple[float, ...] = ()
+    ends: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
 
 
 def create(
     fitted: Fitted, mode: str, count: int, seed: int, temperature: float, wanted: str | None
 ) -> Created:
     """Decode new codes. Raises UsageError for a class that the model does not know."""
-    model, size = fitted.model, int(np.prod(fitted.model.code))
-    law = prior_codes(model, 4096, seed)
-    centre, spread = law.mean(0), law.std(0)
     if mode == "random":
-        codes, values = prior_codes(model, count, seed, temperature), np.zeros(0)
-    elif mode == "grid":
-        side = max(2, round(count**0.5))
-        axes = np.argsort(-spread)[:2] if size > 1 else np.array([0])
-        values = np.linspace(-2.2, 2.2, side)
-        plane = grid_codes(side, np.array([-2.2, -2.2]), np.array([2.2, 2.2]))
-        codes = centre + temperature * embed_plane(plane, size, tuple(axes)) * spread
-    else:
-        rows = min(size, max(1, count // 9))
-        values = np.linspace(-2.5, 2.5, 9)
-        order = np.sort(np.argsort(-spread)[:rows])
-        codes = traversal_codes(np.zeros(size), order, values).reshape(-1, size)
-        codes = centre + temperature * codes * spread
-    y = labels_for(fitted, wanted, len(codes))
-    return Created(codes.astype(np.float32), decode(model, codes, y), values)
+        codes = prior_codes(fitted.model, count, seed, temperature)
+        y = labels_for(fitted, wanted, len(codes))
+        return Created(codes, decode(fitted.model, codes, y))
+    law = prior_codes(fitted.model, 4096, seed)
+    centre, spread = law.mean(0), temperature * law.std(0)
+    y = labels_for(fitted, wanted, 1)
+    order = np.argsort(-influence(fitted, centre, spread, y), kind="stable")
+    return (grid if mode == "grid" else traverse)(fitted, count, centre, spread, order, y)
+
+
+def influence(
+    fitted: Fitted, centre: np.ndarray, spread: np.ndarray, y: np.ndarray | None
+) -> np.ndarray:
+    """How much the decoded example changes when a number moves by 2 spreads each way: (D,).
+
+    Codes of more than 1024 numbers are ranked by their spread alone.
+    """
+    if len(centre) > MOST_MOVED:
+        return spread
+    moves = 2 * np.diag(spread)
+    labels = None if y is None else np.repeat(y, len(moves))
+    high, low = (decode(fitted.model, centre + sign * moves, labels) for sign in (1, -1))
+    return np.square(high - low).reshape(len(moves), -1).mean(1)
+
+
+def grid(fitted: Fitted, count: int, centre, spread, order, y) -> Created:
+    """About `count` codes on a square grid in the plane of the two most influential numbers."""
+    side, size = max(2, round(count**0.5)), len(centre)
+    axes = tuple(int(i) for i in np.sort(order[:2]))
+    ends = [centre[i] + sign * 2.2 * spread[i] for i in axes for sign in (-1, 1)]
+    low, high = (np.array([ends[0], ends[2 % len(ends)]]), np.array([ends[1], ends[3 % len(ends)]]))
+    codes = np.tile(centre, (side * side, 1)).astype(np.float32)
+    codes[:, axes] = grid_codes(side, low, high)[:, : len(axes)]
+    labels = None if y is None else np.repeat(y, len(codes))
+    corners = (float(low[0]), float(high[0]), float(low[1]), float(high[1]))
+    return Created(codes, decode(fitted.model, codes, labels), axes if size > 1 else (0, 0),
+                   tuple(range(side)), corners)  # fmt: skip
+
+
+def traverse(fitted: Fitted, count: int, centre, spread, order, y) -> Created:
+    """The most influential numbers, each moved in 9 steps from -2.5 to 2.5 spreads."""
+    chosen = np.sort(order[: max(1, count // 9)])
+    values = np.linspace(-2.5, 2.5, 9)
+    codes = traversal_codes(np.zeros(len(centre)), chosen, values).reshape(-1, len(centre))
+    codes = (centre + codes * spread).astype(np.float32)
+    labels = None if y is None else np.repeat(y, len(codes))
+    return Created(codes, decode(fitted.model, codes, labels), tuple(int(i) for i in chosen),
+                   tuple(float(v) for v in values))  # fmt: skip
 
 
 def labels_for(fitted: Fitted, wanted: str | None, count: int) -> np.ndarray | None:
@@ -91,7 +128,8 @@ def write_created(path: Path, fitted: Fitted, made: Created, mode: str) -> Path:
         np.savez_compressed(content, x=fitted.format.to_user(made.x), codes=made.codes)
         return write(path, content.getvalue())
     if kind == ".csv" and fitted.format.kind == "table":
-        head = ",".join(f'"{name}"' for name in fitted.format.schema.columns)
+        names = (name.replace('"', '""') for name in fitted.format.schema.columns)
+        head = ",".join(f'"{name}"' for name in names)
         content = io.StringIO()
         np.savetxt(content, fitted.format.to_user(made.x), "%.9g", ",", header=head, comments="")
         return write(path, content.getvalue().encode())
@@ -103,18 +141,23 @@ def write_created(path: Path, fitted: Fitted, made: Created, mode: str) -> Path:
 
 def figure_of(made: Created, mode: str):
     images = np.moveaxis(made.x, 1, -1)
+    names = [f"z{i}" for i in made.dimensions]
     if mode == "grid":
         side = len(made.values)
-        ends = (-2.2, 2.2, -2.2, 2.2)
-        return figures.manifold_grid(images.reshape(side, side, *images.shape[1:]), ends)
+        tiles = images.reshape(side, side, *images.shape[1:])
+        return figures.manifold_grid(tiles, made.ends, names)
     if mode == "traversal":
-        steps = len(made.values)
-        rows = images.reshape(-1, steps, *images.shape[1:])
-        codes = made.codes.reshape(len(rows), steps, -1)
-        moved = [int(np.ptp(row, axis=0).argmax()) for row in codes]
-        return figures.traversal(rows, made.values, [f"z{i}" for i in moved])  # pyright: ignore[reportArgumentType]
+        rows = images.reshape(-1, len(made.values), *images.shape[1:])
+        return figures.traversal(rows, made.values, names)
     columns = min(len(images), max(1, round((1.6 * len(images)) ** 0.5)))
     return figures.sample_grid(images, -(-len(images) // columns), columns)
+
+
+def between_conditions(model: Autoencoder, ends: Batch, steps: int) -> torch.Tensor:
+    """The condition on the way between two examples, moved in a straight line: (steps, C)."""
+    c = model.eval().condition(ends)
+    t = torch.linspace(0, 1, steps).unsqueeze(1)
+    return (1 - t) * c[0] + t * c[1]
 
 
 def between(
@@ -124,8 +167,5 @@ def between(
     feed = Feed(rows.x, rows.y, fitted.format, np.array([first, last]))
     codes, ends = encode(fitted.model, feed), feed.gather(np.arange(2))
     path = path_codes(codes[0], codes[1], steps, how)
-    y = None
-    if fitted.model.condition.width and ends.y is not None:
-        y = np.full(steps, int(ends.y[0]))
-    images = decode(fitted.model, path, y)
+    images = decode(fitted.model, path, c=between_conditions(fitted.model, ends, steps))
     return np.moveaxis(images, 1, -1), np.moveaxis(ends.x.numpy(), 1, -1)

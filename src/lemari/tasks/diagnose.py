@@ -12,7 +12,7 @@ from lemari.model import Autoencoder
 from lemari.tasks.embed import decode
 from lemari.tasks.evaluate import Evaluation
 
-PAIRS, REAL = 300, 5000
+PAIRS, REAL, NEAREST = 300, 5000, 50
 
 
 def diagnose(model: Autoencoder, train: Feed, e: Evaluation, classes: tuple[str, ...], seed: int):
@@ -41,21 +41,23 @@ def diagnose(model: Autoencoder, train: Feed, e: Evaluation, classes: tuple[str,
 def between(
     model: Autoencoder, train: Feed, codes: np.ndarray, seed: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Decode midway between random pairs of codes, and at the codes themselves.
+    """Decode midway between a code and one of its 50 nearest, and at the codes themselves.
 
-    Returns the distance of each midpoint to the nearest code, the mean squared error of its
-    picture to the nearest real example, and the same error at codes.
+    Returns the distance of the two codes, the mean squared error of the picture midway to the
+    nearest real example, and the same error at codes.
     """
     from sklearn.neighbors import NearestNeighbors
 
     rng = np.random.default_rng(seed)
     some = rng.permutation(len(codes))[:REAL]
     real = train.gather(some).x.flatten(1).numpy()
-    first, last = rng.integers(0, len(codes), (2, PAIRS))
+    first = rng.integers(0, len(codes), PAIRS)
+    near = min(NEAREST, len(codes) - 1)
+    found = NearestNeighbors(n_neighbors=near + 1).fit(codes).kneighbors(codes[first])[1]
+    last = found[np.arange(PAIRS), rng.integers(1, near + 1, PAIRS)]
     middle = 0.5 * (codes[first] + codes[last])
     y = None if train.y is None else train.y[train.index]
     labels = None if y is None else y[first]
-    tree = NearestNeighbors(n_neighbors=1).fit(codes)
-    distance = tree.kneighbors(middle)[0][:, 0]
+    distance = np.linalg.norm(codes[first] - codes[last], axis=1)
     pictures, at = (decode(model, z, labels).reshape(PAIRS, -1) for z in (middle, codes[first]))
     return distance, nearest_error(pictures, real), nearest_error(at, real)

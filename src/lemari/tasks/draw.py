@@ -19,7 +19,6 @@ from lemari.tasks.evaluate import Evaluation
 from lemari.tasks.generate import (
     embed_plane,
     grid_codes,
-    normal_quantile,
     path_codes,
     prior_codes,
     traversal_codes,
@@ -137,17 +136,19 @@ def framed(images: np.ndarray) -> np.ndarray:
 
 
 def manifold(s: Scene):
-    """The plane of the two dimensions that vary most, at equal steps of probability."""
-    side = 20
+    """The plane of the two dimensions that vary most, at equal steps."""
+    side, axes = 20, (0, 1)
     if s.law:
-        steps = normal_quantile(np.linspace(0.02, 0.98, side))
-        axes = tuple(np.argsort(-s.evaluation.variance)[:2]) if s.size > 1 else (0, 0)  # pyright: ignore[reportOptionalOperand]
+        steps = np.linspace(-2.2, 2.2, side)
+        first, second = np.sort(np.argsort(-s.evaluation.variance)[:2])  # pyright: ignore[reportOptionalOperand]
+        axes = (int(first), int(second))
         grid = np.stack(np.meshgrid(steps, steps), -1).reshape(-1, 2)
         codes, ends = embed_plane(grid, s.size, axes), (steps[0], steps[-1]) * 2
     else:
         low, high = box(s)
         codes, ends = grid_codes(side, low, high), (low[0], high[0], low[1], high[1])
-    return figures.manifold_grid(grid_images(s, codes, side), ends)
+    names = [f"z{i}" for i in axes]
+    return figures.manifold_grid(grid_images(s, codes, side), ends, names)
 
 
 def prior(s: Scene):

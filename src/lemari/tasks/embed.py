@@ -39,11 +39,17 @@ def code_of(model: Autoencoder, batch: Batch) -> Tensor:
 
 
 @torch.no_grad()
-def decode(model: Autoencoder, codes: np.ndarray, y: np.ndarray | None = None) -> np.ndarray:
+def decode(
+    model: Autoencoder,
+    codes: np.ndarray,
+    y: np.ndarray | None = None,
+    c: Tensor | None = None,
+) -> np.ndarray:
     """Decoder mean of each code: (N, D) -> (N, *S), values as the model sees them.
 
     They are float32, or float64 for a model in double precision. `y` (N,) class numbers for a
-    conditional model. Raises DataError for codes of another width.
+    conditional model, or `c` (N, C) its condition itself. Raises DataError for codes of another
+    width.
     """
     model.eval()
     double = any(p.dtype == torch.float64 for p in model.decoder.parameters())
@@ -59,9 +65,9 @@ def decode(model: Autoencoder, codes: np.ndarray, y: np.ndarray | None = None) -
     for first in range(0, len(z), BLOCK):
         part = z[first : first + BLOCK]
         labels = None if y is None else torch.from_numpy(y[first : first + BLOCK])
-        c = model.condition(Batch(part, labels))
+        here = model.condition(Batch(part, labels)) if c is None else c[first : first + BLOCK]
         shaped = part.view(1, len(part), *model.code)
-        out[first : first + len(part)] = model.decode(shaped, c).mean[0].numpy()
+        out[first : first + len(part)] = model.decode(shaped, here).mean[0].numpy()
     return out
 
 

@@ -49,9 +49,9 @@ class Evaluation:
     losses: dict[str, float] = field(default_factory=dict)
 
 
-def flat_blocks(feed: Feed) -> Iterator[np.ndarray]:
-    """The rows as (n, D) arrays, a few megabytes at a time."""
-    for batch in feed.batches(2000):
+def flat_blocks(feed: Feed, order: np.ndarray | None = None) -> Iterator[np.ndarray]:
+    """The rows, in the given order of positions, as (n, D) arrays of a few megabytes."""
+    for batch in feed.batches(2000, order):
         yield batch.x.flatten(1).numpy()
 
 
@@ -78,7 +78,8 @@ def evaluate(
     e = Evaluation([], codes, held_codes, y, held_y)
     say("measuring the reconstruction")
     width = model.data.size
-    e.pca = fit_pca(flat_blocks(train), min(codes.shape[1], width), len(train), width)
+    mixed = np.random.default_rng(0).permutation(len(train))  # where only some rows are used
+    e.pca = fit_pca(flat_blocks(train, mixed), min(codes.shape[1], width), len(train), width)
     reconstruction(model, held, e, split)
     likelihoods(model, held, e, split, seed)
     if nll_samples:

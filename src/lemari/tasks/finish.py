@@ -139,7 +139,7 @@ def data_part(job: Job) -> dict[str, Any]:
         "split": job.split,
         "shape": list(fmt.schema.shape),
         "classes": list(fmt.classes),
-        "skipped": [{"file": s.item, "reason": s.reason} for s in job.rows.skipped],
+        "skipped": [{"file": s.item, "reason": s.reason} for s in job.skipped],
         "notes": job.notes,
     }
 
@@ -165,8 +165,13 @@ def command(recipe) -> str:
         "seed": recipe.seed,
         "threads": recipe.threads,
         "precision": recipe.precision,
+        "held-out": recipe.held_out,
     }
+    for name in recipe.data.options.get("drop", ()):
+        words += ["--drop", str(name)]
     for key, value in recipe.data.options.items():
+        if key == "drop":
+            continue
         text = ",".join(map(str, value)) if isinstance(value, list | tuple) else value
         options[key.replace("_", "-")] = nameless(text) if key == "data_dir" else text
     for key, value in options.items():

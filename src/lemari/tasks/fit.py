@@ -34,7 +34,7 @@ from lemari.tasks.plan import (
     sized,
 )
 from lemari.train import Training
-from lemari.types import Epoch, Finding, Pulse, Rows
+from lemari.types import Epoch, Finding, Pulse, Rows, Skipped
 
 CHECKPOINT_SECONDS = 60.0
 SETTLED = 20_000  # training codes that a fitted prior is taken from
@@ -63,6 +63,11 @@ class Job:
             Feed(self.rows.x, self.rows.y, self.format, self.train),
             Feed(self.held.x, self.held.y, self.format, self.held_index),
         )
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """What was passed over, in the training part and in a test part of its own."""
+        return self.rows.skipped + (() if self.held is self.rows else self.held.skipped)
 
     @property
     def split(self) -> str:
@@ -104,8 +109,11 @@ def job_of(recipe: Recipe, fmt: Format, rows: Rows, notes: list[str], options: d
     return Job(recipe, fmt, rows, train, held, index, notes)
 
 
-def reopen(recipe: Recipe, fmt: Format, progress=None) -> Job:
-    """The job of a run folder; RunError when its data is gone or has changed."""
+def reopen(recipe: Recipe, fmt: Format, progress=None, strict: bool = True) -> Job:
+    """The job of a run folder. DataError when its data is gone, RunError when it has changed.
+
+    Unless `strict`, other labels do not count as a change.
+    """
     name, options = recipe.data.name, dict(recipe.data.options)
     if name is None:
         raise RunError("This model was trained on an array in memory; give the data again.")
@@ -114,7 +122,7 @@ def reopen(recipe: Recipe, fmt: Format, progress=None) -> Job:
             options[key] = tuple(options[key])
     source = open_data(name, progress=progress, **options)
     rows = source.load(fmt)
-    if fingerprint(rows) != recipe.data.fingerprint:
+    if fingerprint(rows) != recipe.data.fingerprint and (strict or len(rows) != recipe.data.rows):
         raise RunError(
             f"The data at {name} is not what this run was trained on ({len(rows)} rows now, "
             f"{recipe.data.rows} then, or other values); restore it, or start a new run."
@@ -150,7 +158,7 @@ def start(folder: Path, job: Job) -> None:
     """Write what a resume needs, before the first step."""
     write_json(folder / "format.json", job.format.to_json())
     write_json(folder / "env.json", describe())
-    skipped = [{"file": s.item, "reason": s.reason} for s in job.rows.skipped]
+    skipped = [{"file": s.item, "reason": s.reason} for s in job.skipped]
     write_json(folder / "data.json", {"notes": job.notes, "skipped": skipped})
     write_json(folder / "recipe.json", job.recipe.model_dump())
 
@@ -188,7 +196,7 @@ def train_in(
         try:
             for record in guarded(folder, training, stop):
                 if isinstance(record, Epoch):
-                    history.append(note(folder, history, record))
+                    history.append(note(folder, history, record, len(train)))
                 show(record)
         except Diverged as fault:
             Fitted(model.eval(), job.format, job.recipe).save(folder)
@@ -260,21 +268,20 @@ def keep_history(folder: Path, epochs: int) -> list[dict]:
             records.append(json.loads(line))
         except ValueError:
             break
-    return [r for r in records if r.get("number", epochs + 1) <= epochs]
+    return [r for r in records if isinstance(r, dict) and r.get("number", epochs + 1) <= epochs]
 
 
-def note(folder: Path, history: list[dict], epoch: Epoch) -> dict:
-    """One epoch as a line of metrics.jsonl; the file is rewritten whole, in one step."""
+def note(folder: Path, history: list[dict], epoch: Epoch, rows: int) -> dict:
+    """One epoch, with its training rows a second, as a line of metrics.jsonl.
+
+    The file is rewritten whole, in one step.
+    """
     record = finite_or_none(asdict(epoch))
     record["lr"] = record.pop("rate")
+    record["rate"] = rows / epoch.seconds if epoch.seconds else None
     lines = [json.dumps(r) for r in (*history, record)]
     write(folder / "metrics.jsonl", ("\n".join(lines) + "\n").encode())
     return record
-
-
-def complete(folder: Path) -> bool:
-    """Whether nothing is left to do: the last file of a run is there."""
-    return (folder / "report.html").is_file() and (folder / "index.json").is_file()
 
 
 def with_lock(folder: Path):

@@ -28,11 +28,6 @@ def settle(model: Autoencoder, codes: np.ndarray) -> None:
         model.prior.fit(torch.from_numpy(codes))
 
 
-def normal_quantile(p: np.ndarray) -> np.ndarray:
-    """Inverse of the standard normal distribution function."""
-    return torch.special.ndtri(torch.from_numpy(p)).numpy()
-
-
 def grid_codes(side: int, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """An even side x side grid over a box in the plane of the code, lowest row first.
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from lemari.errors import RunError
+from lemari.errors import DataError, RunError, UsageError
 from lemari.feed import Feed
 from lemari.store import Fitted
-from lemari.tasks.fit import reopen
+from lemari.tasks.fit import Job, reopen
 from lemari.tasks.plan import fingerprint, hold_out
 from lemari.types import Rows
 
@@ -15,28 +15,33 @@ from lemari.types import Rows
 def feeds_for(fitted: Fitted, other: Rows | None, progress=None) -> tuple[Feed, Feed, str]:
     """Training rows, rows to judge on, and what the latter are called.
 
-    Without other data these are the run's own held-out rows. When the data given is what the
-    model was trained on, only its held-out rows are used. When the training data is gone, one
+    Without other data these are the run's own held-out rows. Rows of other data that equal a
+    training row are left out, and the name says how many. When the training data is gone, one
     half of the other data takes its place as the reference of neighbours and PCA.
     """
-    recipe = fitted.recipe
-    if other is not None and fingerprint(other) == recipe.data.fingerprint:
-        if recipe.data.official_split:
-            raise RunError(
-                "These are the rows that the model was trained on; judge it on the test part "
-                "(leave --split out)."
-            )
-        other = None
     try:
-        job = reopen(recipe, fitted.format, progress)
-    except RunError:
+        job = reopen(fitted.recipe, fitted.format, progress, strict=False)
+    except (RunError, DataError, UsageError):
         if other is None:
             raise
         train, held = hold_out(len(other), 0.5, 0)
-        feeds = (Feed(other.x, other.y, fitted.format, i) for i in (train, held))
-        return *feeds, "other data, half of it as reference"  # pyright: ignore[reportReturnType]
+        first, last = (Feed(other.x, other.y, fitted.format, i) for i in (train, held))
+        return first, last, "other data, half of it as reference"
     train, held = job.feeds()
-    if other is None:
+    if other is None or fingerprint(other, labels=False) == fingerprint(job.held, labels=False):
         return train, held, job.split
-    index = np.arange(len(other))
-    return train, Feed(other.x, other.y, fitted.format, index), "given data"
+    unseen = unseen_rows(job, other)
+    if not len(unseen):
+        raise RunError(
+            "Every one of these rows is one that the model was trained on; judge it on others "
+            "(leave DATA out for the held-out rows)."
+        )
+    left = len(other) - len(unseen)
+    where = f"given data without {left:,} training rows" if left else "given data"
+    return train, Feed(other.x, other.y, fitted.format, unseen), where
+
+
+def unseen_rows(job: Job, other: Rows) -> np.ndarray:
+    """Positions of the rows that equal no training row."""
+    seen = {hash(job.rows.x[i].tobytes()) for i in job.train}
+    return np.array([i for i, row in enumerate(other.x) if hash(row.tobytes()) not in seen], int)

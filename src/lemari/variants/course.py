@@ -10,12 +10,12 @@ from lemari.variants.vae import vae
 
 def chapter_ae(data: Schema, *, latent: int | None = 2) -> Autoencoder:
     """The chapter's autoencoder: its convolutional network and squared error."""
-    return ae(data, latent=latent or 2, network="chapter", likelihood="mse")
+    return ae(data, latent=2 if latent is None else latent, network="chapter", likelihood="mse")
 
 
 def chapter_vae(data: Schema, *, latent: int | None = 2, beta: float = 1.0) -> Autoencoder:
     """The chapter's VAE: the same network with two heads, reconstruction plus KL."""
-    return vae(data, latent=latent or 2, network="chapter", beta=beta)
+    return vae(data, latent=2 if latent is None else latent, network="chapter", beta=beta)
 
 
 def chapter_faces_vae(
@@ -30,7 +30,7 @@ def chapter_faces_vae(
     (Foster 2023, Generative Deep Learning, 2nd edition, chapter 3)
     """
     sigma = (data.size / (2 * weight)) ** 0.5
-    return vae(data, latent=latent or 200, network="chapter-faces", sigma=sigma)
+    return vae(data, latent=200 if latent is None else latent, network="chapter-faces", sigma=sigma)
 
 
 def lesson_conv_ae(data: Schema, *, latent: int | None = None) -> Autoencoder:
@@ -40,7 +40,9 @@ def lesson_conv_ae(data: Schema, *, latent: int | None = None) -> Autoencoder:
 
 def lesson_mlp_vae(data: Schema, *, latent: int | None = 2) -> Autoencoder:
     """The lesson's fully connected VAE: 784 > 512 > 2 and back, Bernoulli pixels."""
-    return vae(data, latent=latent or 2, network="lesson-mlp", likelihood="bernoulli")
+    return vae(
+        data, latent=2 if latent is None else latent, network="lesson-mlp", likelihood="bernoulli"
+    )
 
 
 def lesson_conv_vae(data: Schema, *, latent: int | None = None) -> Autoencoder:

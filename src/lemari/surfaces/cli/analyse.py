@@ -32,13 +32,34 @@ def load(run: str, data: str, split: str | None, progress: Progress, **reading):
 
     folder = find_run(run)
     fitted = Fitted.load(folder)
+    return fitted, read(fitted, data, split, progress, **reading)
+
+
+def read(fitted, data: str, split: str | None, progress: Progress, **reading):
+    """The rows of DATA; data that the model was trained on is read as it was then."""
+    trained = fitted.recipe.data
+    if trained.name in (data, str(Path(data).resolve())):
+        kept = ("shape", "label", "channels", "drop")
+        reading = {k: v for k, v in trained.options.items() if k in kept} | reading
+        for key in ("shape", "drop"):
+            if key in reading:
+                reading[key] = tuple(reading[key])
     source = s.held(data, split, progress.counted("reading"), **reading)
     rows = source.load(fitted.format)
-    for note in source.notes:
+    warn(progress, source.notes, rows.skipped)
+    return rows
+
+
+def warn(progress: Progress, notes, skipped) -> None:
+    """How the data was understood, and what of it could not be used."""
+    for note in notes:
         progress.note(f"note: {note}")
-    for item in rows.skipped[:10]:
-        progress.note(f"warning: skipped {item.item!r}: {item.reason}")
-    return fitted, rows
+    if skipped:
+        progress.note(f"warning: {len(skipped)} skipped:")
+    for item in skipped[:10]:
+        progress.note(f"  {item.item!r}: {item.reason}")
+    if len(skipped) > 10:
+        progress.note(f"  and {len(skipped) - 10} more")
 
 
 def embed(
@@ -147,8 +168,7 @@ def evaluate(
     other = None
     if data is not None:
         reading = s.options(data_dir, None, shape, label=label, drop=drop)
-        source = s.held(data, split, progress.counted("reading"), **reading)
-        other = source.load(fitted.format)
+        other = read(fitted, data, split, progress, **reading)
     train, held, where = feeds_for(fitted, other, progress.counted("reading"))
     with threads(fitted.recipe.threads):
         e = measure(fitted.model, train, held, split=where, nll_samples=nll, seed=seed,
@@ -157,6 +177,7 @@ def evaluate(
     scores = [asdict(score) for score in e.scores]
     result = {"run": str(folder.resolve()), "rows": len(held), "split": where, "scores": scores,
               "losses": e.losses, "floor": e.floor,
+              "skipped": [asdict(item) for item in other.skipped] if other else [],
               "kl_per_dimension": None if e.kl is None else e.kl.tolist()}  # fmt: skip
     text = "\n".join(
         filter(None, (score_lines(scores), floor_line(e.floor, fitted.model.data.size)))

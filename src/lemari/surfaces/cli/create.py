@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
 
 def generate(
     run: str = RUN,
-    count: int = typer.Option(64, "-n", help="How many (random), or steps a side (grid)."),
+    count: int = typer.Option(64, "-n", help="How many examples."),
     output: str = typer.Option("samples.png", "-o", "--output", help=".png, .npz; tables: .csv"),
     mode: str = typer.Option("random", help="random, grid (two dimensions), or traversal."),
     seed: int = s.seed("For the draws of the code."),

@@ -55,7 +55,7 @@ def row_of(run: Path) -> dict[str, Any]:
         summary = read_json(run / "summary.json")
         row |= {key: summary.get(key) for key in ("variant", "latent", "epochs", "seconds")}
         row["data"] = summary["data"]["name"]
-        row |= {score["name"]: score["value"] for score in summary["scores"]}
+        row |= {score["name"]: score["value"] for score in summary.get("scores", [])}
         row["findings"] = [finding["name"] for finding in summary["findings"]]
     except (ModelFileError, KeyError, TypeError, AttributeError):
         if row["state"] == "finished":

@@ -143,8 +143,12 @@ def find_run(run: str) -> Path:
         if not found:
             raise RunError("There is no run yet under runs/; make one with `lemari demo`.")
         return found[-1].parent
-    for path in (Path(run), Path("runs") / run):
+    places = (Path(run), Path("runs") / run)
+    for path in places:
         if (path / "recipe.json").is_file():
+            return path
+    for path in places:
+        if path.is_dir():
             return path
     raise RunError(
         f"There is no run {run!r}, neither as a folder nor under runs/; `lemari runs` lists them."

@@ -13,6 +13,7 @@ from typing import Any
 import typer
 
 from lemari.surfaces.cli import sourcing as s
+from lemari.surfaces.cli.analyse import warn
 from lemari.surfaces.cli.show import (
     JSON,
     THREADS,
@@ -145,7 +146,7 @@ def data_and_options(words: list[str], variant: str) -> tuple[str | None, dict[s
     from lemari.tasks.plan import variant_options as signature
 
     known = {k: v for k, v in signature(variant).items() if k not in ("latent", "network")}
-    shown = [f"--{k.replace('_', '-')}" for k in known]
+    shown = [f"--{k.replace('_', '-')}" for k in (*known, *inspect.signature(train).parameters)]
     found: dict[str, Any] = {}
     data, words = None, list(words)
     while words:
@@ -199,6 +200,7 @@ def carry_on(folder: Path, job, progress: Progress, as_json: bool) -> None:
         score_lines(summary["scores"]),
         floor_line(summary["floor"], job.format.schema.size),
         finding_lines(summary["findings"]),
+        sigma_line(summary),
         f"Trained {len(history)} epochs in {duration(summary['seconds'])}.",
         f"Wrote {folder.resolve()}",
         f"Report {report}",
@@ -206,6 +208,14 @@ def carry_on(folder: Path, job, progress: Progress, as_json: bool) -> None:
     text = "\n".join(line for line in lines if line)
     finish(as_json, summary | {"run": str(folder.resolve()), "report": str(report)}, text,
            next_command(folder, job.format.kind))  # fmt: skip
+
+
+def sigma_line(summary: dict[str, Any]) -> str:
+    """What a learned sigma came to, and the effective beta with it."""
+    beta = summary.get("effective_beta")
+    if beta is None or summary.get("likelihood") != "Gaussian":
+        return ""
+    return f"Sigma {summary['sigma']:.4g}; effective beta (unit-variance Gaussian) {beta:.4g}."
 
 
 def announce(job, progress: Progress) -> None:
@@ -216,15 +226,7 @@ def announce(job, progress: Progress) -> None:
 
     recipe, model = job.recipe, build(job.format.schema, job.recipe)
     shape = "x".join(map(str, job.format.schema.shape))
-    for note in job.notes:
-        progress.note(f"note: {note}")
-    skipped = job.rows.skipped
-    if skipped:
-        progress.note(f"warning: {len(skipped)} skipped:")
-        for item in skipped[:10]:
-            progress.note(f"  {item.item!r}: {item.reason}")
-        if len(skipped) > 10:
-            progress.note(f"  and {len(skipped) - 10} more (all are in the report)")
+    warn(progress, job.notes, job.skipped)
     beta = effective_beta(model)
     progress.note(
         f"{recipe.variant}: {parameter_counts(model)['total']:,} parameters, code of "
