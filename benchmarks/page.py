@@ -56,6 +56,7 @@ def quality(name: str, records: list[dict]) -> list[str]:
         "|---|---|---|---|---|---:|---|",
     ]
     for data, group in groups.items():
+        first = True
         for score in SHOWN:
             found = [s for r in group for s in r["scores"] if s["name"] == score]
             if not found:
@@ -64,7 +65,8 @@ def quality(name: str, records: list[dict]) -> list[str]:
             value = spread([s["value"] for s in found])
             unit = f" {found[0]['unit']}" if found[0]["unit"] else ""
             seeds = ", ".join(str(r["seed"]) for r in group)
-            asked = ASKED.get((name, data), "-")
+            asked = ASKED.get((name, data), "-") if first else ""
+            first = False
             lines.append(
                 f"| {data} | {score} | {value}{unit} | {beside or '-'} | {seeds} "
                 f"| {found[0]['rows']:,} | {asked} |"

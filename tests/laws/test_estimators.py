@@ -160,7 +160,7 @@ def test_a_conditional_model_answers_for_the_class_that_is_asked():
     y = np.array(["dark", "light"] * 15)
     x[y == "light"] = 255
     x[0, 0, 0] = 9
-    made = lemari.CVAE(**QUICK | {"epochs": 200, "lr": 1e-2}).fit(x, y)
+    made = lemari.CVAE(**QUICK | {"epochs": 500, "lr": 1e-2}).fit(x, y)
     dark, light = (made.sample(5, y=name).mean() for name in ("dark", "light"))
     assert dark < 60 and light > 190
 
