@@ -224,7 +224,7 @@ def pictures(count: int = 60_000):
     return fmt, source.load(fmt).x[:count]
 
 
-def chapter(rounds: int = 6, seconds: float = 10.0) -> dict:
+def chapter(rounds: int = 5, seconds: float = 6.0) -> dict:
     torch.set_num_threads(os.cpu_count() or 1)
     fmt, x = pictures()
     request = Request("ae", {"network": "chapter", "latent": 2})
@@ -234,7 +234,7 @@ def chapter(rounds: int = 6, seconds: float = 10.0) -> dict:
         "plain loop": PlainLoop(chapter_net(), Items(x, 1 / 255), 128),
     }
     try:
-        loops["pythae"] = PythaeLoop(x[: 128 * 60], 128)
+        loops["pythae"] = PythaeLoop(x[: 128 * 40], 128)
     except ImportError as fault:
         print(f"pythae is left out: {fault}", file=sys.stderr)
     return ratios(alternate(loops, rounds, seconds)) | {"precision": recipe.precision}
