@@ -39,7 +39,7 @@ def layer_table(model: Autoencoder) -> list[dict[str, Any]]:
     def watch(part: str, name: str, layer: nn.Module) -> None:
         def hook(module: nn.Module, inputs: tuple, output: torch.Tensor) -> None:
             shape = tuple(output.shape[1:])
-            kind = type(module).__name__
+            kind = "Linear" if isinstance(module, nn.Linear) else type(module).__name__
             rows.append({"name": f"{part}.{name}", "kind": kind, "output": shape,
                          "parameters": count(module), "part": part})  # fmt: skip
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import nn
 
 from lemari.errors import UsageError
-from lemari.networks.layers import Coder, ConvTranspose, Grid, Nets
+from lemari.networks.layers import Coder, ConvTranspose, Grid, Head, Nets
 from lemari.networks.mlp import FlatCoder, chain
 from lemari.types import Schema
 
@@ -46,7 +46,7 @@ def chapter(data: Schema, *, latent: int, heads: int, condition: int = 0) -> Net
     encoder: list[nn.Module] = []
     for before, after in ((channels + condition, 32), (32, 64), (64, 128)):
         encoder += [nn.Conv2d(before, after, 3, 2, 1), nn.ReLU(inplace=True)]
-    encoder += [nn.Flatten(), nn.Linear(flat, heads * latent)]
+    encoder += [nn.Flatten(), Head(flat, heads * latent)]
     decoder: list[nn.Module] = [nn.Linear(latent + condition, flat), Grid(*grid)]
     for before, after in ((128, 128), (128, 64), (64, 32)):
         decoder += [ConvTranspose(before, after, 3, 2, 1, 1), nn.ReLU(inplace=True)]
@@ -62,7 +62,7 @@ def chapter_faces(data: Schema, *, latent: int, heads: int, condition: int = 0) 
     encoder: list[nn.Module] = []
     for before in (channels + condition, 128, 128, 128):
         encoder += [nn.Conv2d(before, 128, 3, 2, 1), nn.BatchNorm2d(128), nn.LeakyReLU(0.01, True)]
-    encoder += [nn.Flatten(), nn.Linear(flat, heads * latent)]
+    encoder += [nn.Flatten(), Head(flat, heads * latent)]
     decoder: list[nn.Module] = [nn.Linear(latent + condition, flat), Grid(*grid)]
     for _ in range(3):
         decoder += [ConvTranspose(128, 128, 4, 2, 1), nn.BatchNorm2d(128), nn.LeakyReLU(0.2, True)]

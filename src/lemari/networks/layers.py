@@ -48,6 +48,17 @@ class ConvTranspose(nn.ConvTranspose2d):
         return y if self.bias is None else y.add_(self.bias.to(y.dtype).view(1, -1, 1, 1))
 
 
+class Head(nn.Linear):
+    """A linear layer that always works in full precision: the last of an encoder.
+
+    In bfloat16 a code would be rounded to 8 bits, which shows as a lattice in every map of it.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        with torch.autocast(input.device.type, enabled=False):
+            return super().forward(input.to(self.weight.dtype))
+
+
 class Grid(nn.Module):
     """A row of numbers as feature maps of the given (channels, height, width)."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from lemari.networks.course import image_shape
-from lemari.networks.layers import Coder, ConvTranspose, Crop, Grid, Nets, Residual, halves
+from lemari.networks.layers import Coder, ConvTranspose, Crop, Grid, Head, Nets, Residual, halves
 from lemari.types import Schema
 
 
@@ -45,7 +45,7 @@ def residual(
     encoder: list[nn.Module] = []
     for before, after in zip((channels + condition, *widths), widths, strict=False):
         encoder += [nn.Conv2d(before, after, 3, 2, 1), Residual(after)]
-    encoder += [nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(flat, heads * latent)]
+    encoder += [nn.ReLU(inplace=True), nn.Flatten(), Head(flat, heads * latent)]
     decoder: list[nn.Module] = [nn.Linear(latent + condition, flat), Grid(*grid)]
     for stage in range(len(widths) - 1, 0, -1):
         extra = tuple(1 - side % 2 for side in sizes[stage])
