@@ -32,7 +32,7 @@ SETTINGS: dict[str, dict] = {
     "mlp-vae-50": {
         "variant": "vae",
         "options": {"network": "mlp-tanh:400-400", "latent": 50, "likelihood": "bernoulli"},
-        "epochs": 100,
+        "epochs": 62,
         "nll": 1000,
     },
     "faces-chapter": {
