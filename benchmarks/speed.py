@@ -1,15 +1,15 @@
 """Speed and memory: ratios measured in one process, in alternating windows.
 
     python benchmarks/speed.py chapter     the chapter's autoencoder against a plain loop and pythae
-    python benchmarks/speed.py tiny        30-16-8-16-30, batch 256, against a Lightning-style loop
+    python benchmarks/speed.py tiny        30-16-8-16-30, batch 256, against Lightning's Trainer
     python benchmarks/speed.py encode      60,000 pictures to codes
     python benchmarks/speed.py memory      peak resident memory of training on 60,000 pictures
     python benchmarks/speed.py help        how long `lemari --help` takes
 
 The plain loop is what tutorials show: a Dataset that returns one tensor an item, a DataLoader, an
-eager float32 model, Adam, and `loss.item()` every step for the progress bar. The Lightning-style
-loop adds what such a trainer does around each step (hooks, logging, a metric mean). pythae runs its
-own BaseTrainer on the same encoder and decoder (install it with `pip install --no-deps pythae`).
+eager float32 model, Adam, and `loss.item()` every step for the progress bar. Lightning and pythae
+run their own trainers on the same layers, where they are installed (`pip install lightning`;
+`pip install --no-deps pythae`); Lightning's logger, checkpoints and progress bar are off.
 Needs LEMARI_DATA. Results go to benchmarks/results/speed.json.
 """
 
@@ -144,6 +144,51 @@ class OurLoop:
         return steps * t.plan.batch_size / (time.perf_counter() - begin)
 
 
+class LightningLoop:
+    """Lightning's own Trainer on the same network, with all that slows it and may be off, off.
+
+    A window is one epoch, timed between the epoch's own hooks, so that set-up does not count.
+    """
+
+    def __init__(self, net: nn.Module, data: Dataset, batch: int) -> None:
+        import logging
+        import warnings
+
+        from lightning import pytorch as pl
+
+        logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+        warnings.filterwarnings("ignore", module="lightning")
+        outer, self.rows = self, len(data)  # pyright: ignore[reportArgumentType]
+
+        class Module(pl.LightningModule):
+            def __init__(self) -> None:
+                super().__init__()
+                self.net = net
+
+            def training_step(self, x: torch.Tensor, index: int) -> torch.Tensor:
+                return nn.functional.mse_loss(self.net(x), x)
+
+            def configure_optimizers(self) -> torch.optim.Optimizer:
+                return torch.optim.Adam(self.net.parameters(), lr=1e-3)
+
+            def on_train_epoch_start(self) -> None:
+                outer.begin = time.perf_counter()
+
+            def on_train_epoch_end(self) -> None:
+                outer.seconds = time.perf_counter() - outer.begin
+
+        self.begin = self.seconds = 0.0
+        self.module, self.loader = Module(), DataLoader(data, batch_size=batch, shuffle=True)
+        quiet = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
+        self.trainer = lambda: pl.Trainer(
+            max_epochs=1, accelerator="cpu", **dict.fromkeys(quiet, False)
+        )
+
+    def window(self, seconds: float) -> float:
+        self.trainer().fit(self.module, self.loader)
+        return self.rows / self.seconds
+
+
 class PythaeLoop(PlainLoop):
     """pythae's BaseTrainer, one epoch over as many rows as fit the window."""
 
@@ -250,8 +295,12 @@ def tiny(rounds: int = 7, seconds: float = 3.0) -> dict:
     )
     loops = {
         "lemari": OurLoop(Feed(x, None, fmt), recipe, fmt.schema),
-        "trainer with DataLoader": PlainLoop(tiny_net(), Items(x, 1.0), 256, hooks=10),
+        "loop with DataLoader": PlainLoop(tiny_net(), Items(x, 1.0), 256, hooks=10),
     }
+    try:
+        loops["Lightning's Trainer"] = LightningLoop(tiny_net(), Items(x, 1.0), 256)
+    except ImportError as fault:
+        print(f"Lightning is left out: {fault}", file=sys.stderr)
     return ratios(alternate(loops, rounds, seconds))
 
 

@@ -16,7 +16,7 @@ ROOT = Path(lemari.__file__).parent
 # arranges its own inside as it likes); a row may import any row above it in this list.
 LAYERS = [
     ("types", "errors", "resizing"),
-    ("schedule", "registry", "laws", "values", "files", "machine"),
+    ("schedule", "registry", "laws", "values", "files", "machine", "optimise"),
     ("formats", "lock", "weights"),
     ("sources", "corrupt", "condition", "networks", "latents", "likelihoods"),
     ("decoders", "terms"),

@@ -49,12 +49,9 @@ def remove_others(folder: Path, newest: str) -> None:
 
 
 def tensors_of(training: Training) -> dict[str, torch.Tensor]:
-    """model.*, adam.NAME.* and sum.* in one flat dictionary."""
+    """model.*, adam.* and sum.* in one flat dictionary."""
     tensors = {f"model.{name}": t for name, t in training.model.state_dict().items()}
-    state = training.optimiser.state
-    for name, parameter in training.model.named_parameters():
-        for key, value in state.get(parameter, {}).items():
-            tensors[f"adam.{name}.{key}"] = value
+    tensors |= {f"adam.{name}": t for name, t in training.optimiser.state().items()}
     return tensors | {f"sum.{name}": value for name, value in training.sums.items()}
 
 
@@ -89,14 +86,10 @@ def place_of(record: dict, training: Training) -> tuple[int, int, float]:
 def check_shapes(tensors: dict[str, torch.Tensor], training: Training) -> None:
     """Raise ValueError, before anything is changed, when tensors and training do not fit."""
     model = {f"model.{n}": t.shape for n, t in training.model.state_dict().items()}
-    slots = {
-        f"adam.{n}.{key}": torch.Size() if key == "step" else p.shape
-        for n, p in training.model.named_parameters()
-        for key in ("step", "exp_avg", "exp_avg_sq")
-    }
+    slots = {f"adam.{n}": t.shape for n, t in training.optimiser.state().items()}
     sums = {n: torch.Size() for n in tensors if n.startswith("sum.")}
     found = {n: t.shape for n, t in tensors.items()}
-    if not model.items() <= found.items() <= (model | slots | sums).items():
+    if found != model | slots | sums:
         raise ValueError("The checkpoint is not one of this model.")
 
 
@@ -105,19 +98,5 @@ def load_into(training: Training, tensors: dict[str, torch.Tensor]) -> None:
     weights = {n[6:]: t for n, t in tensors.items() if n.startswith("model.")}
     training.model.load_state_dict(weights)
     training.good = training.snapshot()
-    state = {}
-    for name, parameter in training.model.named_parameters():
-        prefix = f"adam.{name}."
-        slots = {n[len(prefix) :]: t for n, t in tensors.items() if n.startswith(prefix)}
-        for key, value in slots.items():
-            slots[key] = value if key == "step" else like(value, parameter)
-        if slots:
-            state[parameter] = slots
-    training.optimiser.state.clear()
-    training.optimiser.state.update(state)
+    training.optimiser.load({n[5:]: t for n, t in tensors.items() if n.startswith("adam.")})
     training.sums = {n[4:]: t for n, t in tensors.items() if n.startswith("sum.")}
-
-
-def like(value: torch.Tensor, parameter: torch.Tensor) -> torch.Tensor:
-    """The value in the parameter's memory layout, where the optimiser expects it."""
-    return torch.empty_like(parameter).copy_(value)

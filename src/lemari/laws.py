@@ -40,7 +40,7 @@ class Density(Law, Protocol):
 
 def total(values: Tensor, event: int) -> Tensor:
     """Sum over the last `event` dimensions."""
-    return values.flatten(-event).sum(-1) if event else values
+    return values.sum(tuple(range(-event, 0))) if event else values
 
 
 def widened(h: Tensor) -> Tensor:
@@ -115,10 +115,16 @@ class Isotropic:
         return (value - self.mean).square() * (-0.5 / self.variance) - self.log_scale
 
     def log_prob(self, value: Tensor) -> Tensor:
-        mean, value = torch.broadcast_tensors(self.mean, value)
+        mean = self.mean
+        if value.dim() == mean.dim() - 1:
+            value = value.unsqueeze(0)
+        if mean.shape != value.shape:
+            mean, value = torch.broadcast_tensors(mean, value)
         error = total(F.mse_loss(mean, value, reduction="none"), self.event)
-        size = math.prod(self.mean.shape[self.mean.dim() - self.event :])
-        return error * (-0.5 / self.variance) - size * self.log_scale
+        size = math.prod(mean.shape[mean.dim() - self.event :])
+        if isinstance(self.variance, Tensor):
+            return error * (-0.5 / self.variance) - size * self.log_scale
+        return torch.rsub(error, -size * self.log_scale, alpha=0.5 / self.variance)
 
 
 class FullNormal:

@@ -27,6 +27,16 @@ def parameter_counts(model: Autoencoder) -> dict[str, int]:
     }
 
 
+def kind_of(layer: nn.Module) -> str:
+    """The name that users know: torch's, for our own forms of its layers.
+
+    >>> kind_of(type('Fast', (nn.Conv2d,), {})(1, 1, 3))
+    'Conv2d'
+    """
+    plain = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+    return next((k.__name__ for k in plain if isinstance(layer, k)), type(layer).__name__)
+
+
 @torch.no_grad()
 def layer_table(model: Autoencoder) -> list[dict[str, Any]]:
     """One row a layer: name, kind, output shape without the batch, parameters, part.
@@ -39,8 +49,7 @@ def layer_table(model: Autoencoder) -> list[dict[str, Any]]:
     def watch(part: str, name: str, layer: nn.Module) -> None:
         def hook(module: nn.Module, inputs: tuple, output: torch.Tensor) -> None:
             shape = tuple(output.shape[1:])
-            kind = "Linear" if isinstance(module, nn.Linear) else type(module).__name__
-            rows.append({"name": f"{part}.{name}", "kind": kind, "output": shape,
+            rows.append({"name": f"{part}.{name}", "kind": kind_of(module), "output": shape,
                          "parameters": count(module), "part": part})  # fmt: skip
 
         handles.append(layer.register_forward_hook(hook))

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from lemari.errors import Diverged, UsageError
 from lemari.feed import Feed
 from lemari.model import Autoencoder, likelihood_of
+from lemari.optimise import Adam
 from lemari.schedule import Constant, Cosine
 from lemari.types import Batch, Epoch, Pulse
 
@@ -67,19 +68,10 @@ def random_state(seed: int) -> Iterator[None]:
         yield
 
 
-def optimiser_for(model: nn.Module, lr: float) -> torch.optim.Adam:
-    """Fused Adam over every trainable parameter."""
-    return torch.optim.Adam(model.parameters(), lr=lr, fused=True)
-
-
-def update(
-    model: Autoencoder, optimiser: torch.optim.Optimizer, batch: Batch, step: int
-) -> dict[str, Tensor]:
+def update(model: Autoencoder, optimiser: Adam, batch: Batch, step: int) -> dict[str, Tensor]:
     """One step of descent. Returns the mean of each term over the batch, in nats, detached."""
     trace = model(batch, step)
-    for group in optimiser.param_groups:
-        for parameter in group["params"]:
-            parameter.grad = None
+    optimiser.clear()
     values: dict[str, Tensor] = {}
     groups: dict[tuple[str, ...], Tensor] = {}
     for term in model.terms:
@@ -87,7 +79,8 @@ def update(
         values[term.name] = value.detach()
         weight = term.weight(step)
         weighted = value if weight == 1 else value * weight
-        groups[term.trains] = groups[term.trains] + weighted if term.trains in groups else weighted
+        before = groups.get(term.trains)
+        groups[term.trains] = weighted if before is None else before + weighted
     backward(model, groups)
     optimiser.step()
     likelihood_of(model).observe(trace.p, batch.x, batch.w)
@@ -98,7 +91,7 @@ def backward(model: nn.Module, groups: dict[tuple[str, ...], Tensor]) -> None:
     """Each sum of terms sends its gradient into the parts that it trains, and nowhere else."""
     if len(groups) == 1:
         (parts, loss), *_ = groups.items()
-        if all(name in parts for name, _ in model.named_children() if name != "terms"):
+        if model._modules.keys() <= {*parts, "terms"}:
             loss.backward()
             return
     for parts, loss in groups.items():
@@ -142,7 +135,7 @@ class Training:
     ) -> None:
         self.model, self.feed, self.plan, self.valid = model, feed, plan, valid
         start_at_mean(model, feed)
-        self.optimiser = optimiser_for(model, plan.lr)
+        self.optimiser = Adam(model, plan.lr)
         self.steps = math.ceil(len(feed) / plan.batch_size)
         self.epoch, self.step, self.sums, self.seconds = 0, 0, {}, 0.0
         all_steps = plan.epochs * self.steps
@@ -187,9 +180,7 @@ class Training:
                 if self.feed.device.type == "cuda":
                     torch.cuda.manual_seed(mix(self.plan.seed, self.epoch, self.step + 1))
                 batch = next(batches)
-                rate = self.rate(base + self.step)
-                for group in self.optimiser.param_groups:
-                    group["lr"] = rate
+                self.optimiser.lr = self.rate(base + self.step)
                 self.add(update(self.model, self.optimiser, batch, base + self.step), batch)
                 self.step += 1
                 if time.perf_counter() - begin > PULSE_SECONDS:

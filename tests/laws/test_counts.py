@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from lemari.layers_table import describe, layer_table, parameter_counts
+from lemari.layers_table import describe, kind_of, layer_table, parameter_counts
 from lemari.model import effective_beta, likelihood_of
 from lemari.registry import VARIANTS
 from lemari.types import Schema
@@ -12,11 +12,6 @@ from lemari.types import Schema
 GRAY32 = Schema("image", (1, 32, 32))
 GRAY28 = Schema("image", (1, 28, 28))
 FACES = Schema("image", (3, 32, 32))
-
-
-def kind_of(layer) -> str:
-    """The layer's kind; any linear layer counts as Linear."""
-    return "Linear" if isinstance(layer, torch.nn.Linear) else type(layer).__name__
 
 
 def made(variant, data, **options):
@@ -76,9 +71,9 @@ CHAPTER = [
     ("encoder", "Linear", (2,)),
     ("decoder", "Linear", (2048,)),
     ("decoder", "Grid", (128, 4, 4)),
-    ("decoder", "ConvTranspose", (128, 8, 8)),
-    ("decoder", "ConvTranspose", (64, 16, 16)),
-    ("decoder", "ConvTranspose", (32, 32, 32)),
+    ("decoder", "ConvTranspose2d", (128, 8, 8)),
+    ("decoder", "ConvTranspose2d", (64, 16, 16)),
+    ("decoder", "ConvTranspose2d", (32, 32, 32)),
     ("decoder", "Conv2d", (1, 32, 32)),
 ]
 FACES_NET = [
@@ -90,10 +85,10 @@ FACES_NET = [
     ("encoder", "Linear", (400,)),
     ("decoder", "Linear", (512,)),
     ("decoder", "Grid", (128, 2, 2)),
-    ("decoder", "ConvTranspose", (128, 4, 4)),
-    ("decoder", "ConvTranspose", (128, 8, 8)),
-    ("decoder", "ConvTranspose", (128, 16, 16)),
-    ("decoder", "ConvTranspose", (3, 32, 32)),
+    ("decoder", "ConvTranspose2d", (128, 4, 4)),
+    ("decoder", "ConvTranspose2d", (128, 8, 8)),
+    ("decoder", "ConvTranspose2d", (128, 16, 16)),
+    ("decoder", "ConvTranspose2d", (3, 32, 32)),
 ]
 LESSON_CONV = [
     ("encoder", "Conv2d", (16, 28, 28)),
@@ -118,7 +113,7 @@ LESSON_MLP = [
     ("decoder", "Unflatten", (1, 28, 28)),
 ]
 SHAPED = (
-    *("Conv2d", "ConvTranspose", "Linear", "Flatten", "Unflatten"),
+    *("Conv2d", "ConvTranspose2d", "Linear", "Flatten", "Unflatten"),
     *("Grid", "MaxPool2d", "Upsample", "Crop"),
 )
 
@@ -155,7 +150,7 @@ def test_chapter_layers():
     kinds = [kind_of(layer) for layer in model.encoder]
     assert kinds == ["Conv2d", "ReLU"] * 3 + ["Flatten", "Linear"]
     kinds = [kind_of(layer) for layer in model.decoder.net]
-    assert kinds == ["Linear", "Grid", *["ConvTranspose", "ReLU"] * 3, "Conv2d"]
+    assert kinds == ["Linear", "Grid", *["ConvTranspose2d", "ReLU"] * 3, "Conv2d"]
     assert likelihood_of(model).squash and likelihood_of(model).sigma == 1
 
 
@@ -166,8 +161,8 @@ def test_faces_layers():
     kinds = [kind_of(layer) for layer in model.encoder]
     assert kinds == ["Conv2d", "BatchNorm2d", "LeakyReLU"] * 4 + ["Flatten", "Linear"]
     kinds = [kind_of(layer) for layer in model.decoder.net]
-    blocks = ["ConvTranspose", "BatchNorm2d", "LeakyReLU"] * 3
-    assert kinds == ["Linear", "Grid", *blocks, "ConvTranspose"]
+    blocks = ["ConvTranspose2d", "BatchNorm2d", "LeakyReLU"] * 3
+    assert kinds == ["Linear", "Grid", *blocks, "ConvTranspose2d"]
     slopes = [layer.negative_slope for layer in layers(model, nn.LeakyReLU)]
     assert slopes == [0.01] * 4 + [0.2] * 3
     assert likelihood_of(model).squash
@@ -211,7 +206,6 @@ def test_effective_beta():
 
 def test_faces_beta_2000_is_the_mean_squared_error_times_2000():
     """The gradient of 2000 MSE + KL, for every picture, is that of the fixed sigma."""
-    import torch
 
     model = made("chapter-faces-vae", FACES).double()
     likelihood = likelihood_of(model)

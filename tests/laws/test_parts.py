@@ -7,11 +7,12 @@ from law_cases import ALL, EACH, FITTING, batch_of, differing, feed_of, weights
 from lemari.errors import UsageError
 from lemari.metrics.likelihood import scores
 from lemari.model import Autoencoder
+from lemari.optimise import Adam
 from lemari.store import Fitted
 from lemari.terms.base import EVERYTHING
 from lemari.terms.divergence import KL
 from lemari.terms.fit import Recon
-from lemari.train import backward, optimiser_for, update
+from lemari.train import backward, update
 
 every = pytest.mark.parametrize("case", FITTING, ids=str)
 each = pytest.mark.parametrize("case", EACH, ids=str)
@@ -71,7 +72,7 @@ def test_each_term_is_a_finite_number_of_nats_an_example(case, k):
 def test_every_trainable_parameter_is_moved(case):
     """Not at once: a residual block starts with a zero, behind which nothing moves at first."""
     model, batch = case.build(), batch_of(case, 16)
-    before, optimiser = weights(model), optimiser_for(model, 1e-3)
+    before, optimiser = weights(model), Adam(model, 1e-3)
     for step in range(3):
         update(model, optimiser, batch, step)
         for name, p in model.named_parameters():
@@ -97,7 +98,7 @@ def test_save_and_load_give_equal_outputs(case, tmp_path):
     from law_cases import FORMATS
 
     model, batch = case.build(), batch_of(case)
-    optimiser = optimiser_for(model, 1e-3)
+    optimiser = Adam(model, 1e-3)
     for step in range(2):
         update(model, optimiser, batch, step)
     Fitted(model.eval(), FORMATS[case.kind], case.recipe).save(tmp_path)
@@ -139,7 +140,7 @@ def test_a_term_moves_only_the_parts_that_it_trains(case):
     for part, other in (("decoder", "encoder"), ("encoder", "decoder")):
         model = with_terms(case, [Recon(trains=(part,)), Second(0.5, trains=(part,))])
         before = weights(model)
-        update(model, optimiser_for(model, 1e-2), batch, 0)
+        update(model, Adam(model, 1e-2), batch, 0)
         parameters = {name for name, _ in model.named_parameters()}
         moved = {name for name in differing(weights(model), before) if name in parameters}
         assert moved and all(name.startswith(part) for name in moved)
@@ -172,7 +173,7 @@ def test_a_term_may_train_a_part_without_parameters():
 
     model = with_terms(Case("vae", "mlp", "table"), [Recon(), KL(trains=("prior",))])
     batch = batch_of(Case("vae", "mlp", "table"))
-    values = update(model, optimiser_for(model, 1e-3), batch, 0)
+    values = update(model, Adam(model, 1e-3), batch, 0)
     assert set(values) == {"recon", "kl"}
 
 

@@ -14,7 +14,8 @@ from lemari.errors import Diverged, UsageError
 from lemari.feed import Feed
 from lemari.metrics.likelihood import scores
 from lemari.model import likelihood_of
-from lemari.train import Plan, Training, mix, optimiser_for, random_state, update
+from lemari.optimise import Adam
+from lemari.train import Plan, Training, mix, random_state, update
 from lemari.types import Epoch, Pulse
 
 PLAIN = [Case(v, "mlp", k) for v in ("ae", "vae", "cvae") for k in ("gray", "table")]
@@ -54,7 +55,7 @@ def best(model, x):
 def test_it_overfits_32_examples(case):
     """Both in nats and in squared error, it must do far better than the mean example."""
     model, feed = case.build(), feed_of(case, 32)
-    batch, optimiser = feed.gather(np.arange(32)), optimiser_for(model, 5e-3)
+    batch, optimiser = feed.gather(np.arange(32)), Adam(model, 5e-3)
     for step in range(300 if case.network == "mlp" else 150):
         update(model, optimiser, batch, step)
     loss, mean = -float(scores(model, batch).mean()), baseline(model, batch.x)

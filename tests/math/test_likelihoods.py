@@ -11,9 +11,10 @@ import torch
 from lemari.errors import UsageError
 from lemari.laws import Isotropic
 from lemari.likelihoods import BernoulliLikelihood, GaussianLikelihood, likelihood_for
+from lemari.optimise import Adam
 from lemari.registry import VARIANTS
 from lemari.terms.fit import Recon
-from lemari.train import optimiser_for, update
+from lemari.train import update
 from lemari.types import Batch, Schema, Trace, View
 
 F64 = torch.float64
@@ -42,8 +43,8 @@ def test_the_loss_is_the_mean_over_the_batch_and_over_the_draws():
         model = VARIANTS["ae"](data, network="mlp:4", latent=2)
         model.k = k
         x = torch.randn(6, 5)
-        one = update(model, torch.optim.SGD(model.parameters(), 0.0), Batch(x), 0)["recon"]
-        three = update(model, torch.optim.SGD(model.parameters(), 0.0), Batch(x.repeat(3, 1)), 0)[
+        one = update(model, Adam(model, 0.0), Batch(x), 0)["recon"]
+        three = update(model, Adam(model, 0.0), Batch(x.repeat(3, 1)), 0)[
             "recon"
         ]
         torch.testing.assert_close(one, three)
@@ -56,7 +57,7 @@ def test_gradients_do_not_grow_with_the_batch():
     x = torch.randn(6, 5)
     found = []
     for batch in (x, x.repeat(3, 1)):
-        update(model, torch.optim.SGD(model.parameters(), 0.0), Batch(batch), 0)
+        update(model, Adam(model, 0.0), Batch(batch), 0)
         found.append([p.grad.clone() for p in model.parameters()])
     for a, b in zip(*found, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
@@ -96,7 +97,7 @@ def test_the_learned_sigma_has_no_gradient_and_stays_put_in_use():
     model = VARIANTS["vae"](Schema("table", (5,)), network="mlp:4", latent=2)
     batch = Batch(torch.randn(20, 5))
     assert not any(p is model.decoder.likelihood.variance for p in model.parameters())
-    update(model, optimiser_for(model, 1e-3), batch, 0)
+    update(model, Adam(model, 1e-3), batch, 0)
     before = model.decoder.likelihood.sigma
     assert before != 1.0
     with torch.no_grad():
@@ -112,7 +113,7 @@ def test_the_first_batch_decides_sigma_alone():
     with torch.no_grad():
         rmse = float((model(batch).p.mean - batch.x).square().mean().sqrt())
     torch.manual_seed(0)
-    update(model, torch.optim.SGD(model.parameters(), 0.0), batch, 0)
+    update(model, Adam(model, 0.0), batch, 0)
     assert model.decoder.likelihood.sigma == pytest.approx(rmse, rel=1e-5)
 
 

@@ -434,7 +434,7 @@ def test_damaged_checkpoints_are_passed_over(cli, whole, finished, tmp_path, suf
         lambda record, tensors: tensors.update(
             {"model.decoder.net.0.bias": tensors["model.decoder.net.0.bias"][:3]}),
         lambda record, tensors: tensors.update(
-            {"adam.encoder.0.bias.exp_avg": tensors["adam.encoder.0.weight.exp_avg"]}),
+            {"adam.first.encoder.0.bias": tensors["adam.first.encoder.0.weight"]}),
         lambda record, tensors: tensors["model.encoder.0.bias"].fill_(float("nan")),
     ],
 )  # fmt: skip

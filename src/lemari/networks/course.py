@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import nn
 
 from lemari.errors import UsageError
-from lemari.networks.layers import Coder, ConvTranspose, Grid, Head, Nets
+from lemari.networks.layers import Coder, ConvTranspose, Grid, Head, Nets, last_convolution
 from lemari.networks.mlp import FlatCoder, chain
 from lemari.types import Schema
 
@@ -50,7 +50,7 @@ def chapter(data: Schema, *, latent: int, heads: int, condition: int = 0) -> Net
     decoder: list[nn.Module] = [nn.Linear(latent + condition, flat), Grid(*grid)]
     for before, after in ((128, 128), (128, 64), (64, 32)):
         decoder += [ConvTranspose(before, after, 3, 2, 1, 1), nn.ReLU(inplace=True)]
-    decoder += [nn.Conv2d(32, channels, 3, padding=1)]
+    decoder += [last_convolution(32, channels)]
     return Nets(Coder(*encoder), Coder(*decoder), (latent,))
 
 

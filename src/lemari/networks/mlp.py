@@ -47,7 +47,9 @@ def mlp(
     hidden = list(widths or widths_for(data.size))
     encoder = FlatCoder(*chain([data.size + condition, *hidden, heads * latent], act))
     layers = chain([latent + condition, *reversed(hidden), data.size], act)
-    return Nets(encoder, Coder(*layers, nn.Unflatten(1, data.shape)), (latent,))
+    if len(data.shape) > 1:
+        layers.append(nn.Unflatten(1, data.shape))
+    return Nets(encoder, Coder(*layers), (latent,))
 
 
 def mlp_tanh(data: Schema, **options) -> Nets:
