@@ -34,6 +34,15 @@ ASKED = {
     ("faces-auto-32", "sfhq_faces_64.npz"): "PSNR above PCA",
 }
 
+RESTORED = {
+    "small": ("Denoising of 28x28 pictures, noise clipped to the range", "sigma of 1"),
+    "small-sr": ("28x28 from 14x14 pictures, means of 2x2 blocks", "scale"),
+    "gray": ("Denoising of gray pictures", "sigma of 255"),
+    "blind-spot": ("Denoising of gray pictures, trained without clean ones", "sigma of 255"),
+    "color": ("Denoising of colour pictures", "sigma of 255"),
+    "sr": ("Super-resolution, by luma", "scale"),
+}
+
 
 def spread(values: list[float]) -> str:
     """Mean, and half the range when there are several."""
@@ -124,12 +133,91 @@ def speeds(record: dict) -> list[str]:
     ]
 
 
+def cell(record: dict, name: str) -> str:
+    """PSNR and SSIM of one method, and on how many pictures when it is not all of them."""
+    found = [row for row in record["rows"] if row["name"] == name]
+    if not found:
+        return "-"
+    row, most = found[0], max(r["pictures"] for r in record["rows"])
+    text = f"{row['psnr']:.2f}" + ("" if row["ssim"] is None else f" / {row['ssim']:.4f}")
+    return text + (f" (first {row['pictures']})" if row["pictures"] < most else "")
+
+
+def restored(job: str, records: list[dict]) -> list[str]:
+    """One table a job of the restoration script: a row for each set and level."""
+    title, level = RESTORED[job]
+    names = list(dict.fromkeys(row["name"] for r in records for row in r["rows"]))
+    beside = sorted({name for r in records for name in r["published"] | r["references"]})
+    lines = [
+        f"### {title}",
+        "",
+        "| "
+        + " | ".join(["data", level, "run", *names, *(f"*{n}, elsewhere*" for n in beside)])
+        + " |",
+        "|---|---:|---|" + "---:|" * (len(names) + len(beside)),
+    ]
+    for r in sorted(records, key=lambda r: (r["data"], r["level"])):
+        known = r["published"] | r["references"]
+        values = [cell(r, name) for name in names]
+        values += [f"*{known[name]:.2f}*" if name in known else "-" for name in beside]
+        lines.append(f"| {r['data']} | {r['level']:g} | {r['run']} | " + " | ".join(values) + " |")
+    counts = {r["data"]: max(row["pictures"] for row in r["rows"]) for r in records}
+    said = ", ".join(f"{count:,} ({data})" for data, count in counts.items())
+    seeds = sorted({r["seed"] for r in records})
+    lines += ["", f"Pictures: {said}. Seed {', '.join(map(str, seeds))}.", ""]
+    return lines
+
+
+def restoration_speed(records: list[dict]) -> list[str]:
+    """Seconds a picture of each method, and the memory of `lemari restore`."""
+    lines = ["### Speed and memory of restoring", ""]
+    lines += ["| picture | method | seconds, median (least to most) | PSNR | threads |"]
+    lines += ["|---|---|---:|---:|---:|"]
+    for r in records:
+        for row in r.get("rows", ()):
+            lines.append(
+                f"| {r['data']} | {row['name']} | {row['seconds']:.2f} ({row['least']:.2f} to "
+                f"{row['most']:.2f}) | {row['psnr']:.2f} | {r['threads']} |"
+            )
+        if "peak_resident_bytes" in r:
+            lines.append(
+                f"| {r['data']} | `lemari restore`, {r['run']}, peak memory "
+                f"{r['peak_resident_bytes'] / 2**30:.2f} GiB | {r['seconds']:.0f} | - "
+                f"| {r['threads']} |"
+            )
+    for r in records:
+        if "tiled_difference" in r:
+            lines += ["", f"{r['run']}: tiles differ from the whole picture at once by at most "
+                      f"{r['tiled_difference']:.4f} of 255."]  # fmt: skip
+    return [*lines, ""]
+
+
+def restoration(records: list[dict]) -> list[str]:
+    """PSNR in dB and SSIM, means over pictures; published figures in italics."""
+    lines = [
+        "PSNR in dB / SSIM, means over pictures; levels are sigma (of 255, or of 1 for small "
+        "pictures) or the scale. Figures in italics were published or measured elsewhere. "
+        "Commands: `python benchmarks/restoration.py JOB RUN`, networks by "
+        "`python benchmarks/restoration_training.py`.",
+        "",
+    ]
+    for job in RESTORED:
+        if found := [r for r in records if r["job"] == job]:
+            lines += restored(job, found)
+    if found := [r for r in records if r["job"] in ("speed", "memory")]:
+        lines += restoration_speed(found)
+    return lines
+
+
 def main() -> None:
     text = [*(HERE / "preface.md").read_text().rstrip().splitlines(), "", "## Quality", ""]
     for name in TITLES:
         path = RESULTS / f"{name}.json"
         if path.exists():
             text += quality(name, json.loads(path.read_text()))
+    path = RESULTS / "restoration.json"
+    if path.exists():
+        text += ["## Restoration", "", *restoration(json.loads(path.read_text()))]
     path = RESULTS / "speed.json"
     if path.exists():
         text += ["## Speed, memory, start-up", "", *speeds(json.loads(path.read_text()))]

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from lemari.errors import LemariError
     from lemari.sources import open_data
     from lemari.surfaces.estimator import AE, CVAE, VAE, BetaVAE, load
+    from lemari.surfaces.restoring_estimator import DenoisingAE, InpaintingAE, SuperResolutionAE
 
 __version__ = "0.1.0"
 
@@ -20,11 +21,26 @@ PLACES = {
     "VAE": "lemari.surfaces.estimator",
     "BetaVAE": "lemari.surfaces.estimator",
     "CVAE": "lemari.surfaces.estimator",
+    "DenoisingAE": "lemari.surfaces.restoring_estimator",
+    "InpaintingAE": "lemari.surfaces.restoring_estimator",
+    "SuperResolutionAE": "lemari.surfaces.restoring_estimator",
     "load": "lemari.surfaces.estimator",
     "open_data": "lemari.sources",
     "LemariError": "lemari.errors",
 }
-__all__ = ["AE", "CVAE", "VAE", "BetaVAE", "LemariError", "__version__", "load", "open_data"]
+__all__ = [
+    "AE",
+    "CVAE",
+    "VAE",
+    "BetaVAE",
+    "DenoisingAE",
+    "InpaintingAE",
+    "LemariError",
+    "SuperResolutionAE",
+    "__version__",
+    "load",
+    "open_data",
+]
 
 
 def __getattr__(name: str):

@@ -21,11 +21,11 @@ class Unit(Protocol):
 
 
 class Feed:
-    """Some of the rows of an array, as the model sees them.
+    """Some of the rows of an array (or of Patches), as the model sees them.
 
     `x` is (N, *S) uint8, uint16 or float32 and may be a memory map; `index` picks rows (all when
     None). Batches are cut from blocks of a few megabytes, so a gather and a conversion serve many
-    training steps.
+    training steps. `given` holds the degraded picture of each row, where the data has pairs.
     """
 
     def __init__(
@@ -35,16 +35,21 @@ class Feed:
         format: Unit,
         index: np.ndarray | None = None,
         device: str = "cpu",
+        given: np.ndarray | None = None,
     ) -> None:
         self.format, self.device = format, torch.device(device)
         self.index = np.arange(len(x)) if index is None else np.asarray(index, dtype=np.int64)
-        self.x, self.y = x, y
+        self.x, self.y, self.given = x, y, given
         plain = not isinstance(x, np.memmap) and x.dtype != np.uint16 and x.flags.writeable
         self.resident = torch.from_numpy(x) if plain and x.flags.c_contiguous else None
         self.bytes_per_row = 4 * int(np.prod(x.shape[1:], dtype=np.int64))
 
     def __len__(self) -> int:
         return len(self.index)
+
+    def order(self, rng: np.random.Generator) -> np.ndarray:
+        """The positions of one epoch, in the order in which they are trained on: each once."""
+        return rng.permutation(len(self))
 
     def gather(self, order: np.ndarray) -> Batch:
         """The rows at these positions (of the feed, not of the array), in this order."""
@@ -54,7 +59,14 @@ class Feed:
         else:
             x = torch.from_numpy(np.ascontiguousarray(take(self.x, rows)))
         y = None if self.y is None else torch.from_numpy(self.y[rows]).to(self.device)
-        return Batch(self.format.unit(x.to(self.device)), y)
+        return Batch(self.format.unit(x.to(self.device)), y, given=self.degraded(rows))
+
+    def degraded(self, rows: np.ndarray) -> Tensor | None:
+        """The degraded pictures that came with these rows of the array, where some did."""
+        if self.given is None:
+            return None
+        x = torch.from_numpy(np.ascontiguousarray(take(self.given, rows)))
+        return self.format.unit(x.to(self.device))
 
     def batches(
         self, batch_size: int, order: np.ndarray | None = None, start: int = 0
@@ -65,8 +77,10 @@ class Feed:
         for first in range(start * batch_size, len(order), block):
             whole = self.gather(order[first : first + block])
             for at in range(0, len(whole.x), batch_size):
-                y = None if whole.y is None else whole.y[at : at + batch_size]
-                yield Batch(whole.x[at : at + batch_size], y)
+                part = slice(at, at + batch_size)
+                y = None if whole.y is None else whole.y[part]
+                given = None if whole.given is None else whole.given[part]
+                yield Batch(whole.x[part], y, given=given)
 
 
 def take(x: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import nn
 
+from lemari.corrupt import Given
 from lemari.model import Autoencoder, effective_beta
 from lemari.types import Batch
 
@@ -37,6 +39,15 @@ def kind_of(layer: nn.Module) -> str:
     return next((k.__name__ for k in plain if isinstance(layer, k)), type(layer).__name__)
 
 
+def layers_of(net: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Name and layer of each part; those of a list, which is never called itself, one by one."""
+    for name, layer in net.named_children():
+        if isinstance(layer, nn.ModuleList):
+            yield from ((f"{name}.{number}", inner) for number, inner in enumerate(layer))
+        else:
+            yield name, layer
+
+
 @torch.no_grad()
 def layer_table(model: Autoencoder) -> list[dict[str, Any]]:
     """One row a layer: name, kind, output shape without the batch, parameters, part.
@@ -55,11 +66,12 @@ def layer_table(model: Autoencoder) -> list[dict[str, Any]]:
         handles.append(layer.register_forward_hook(hook))
 
     for part, net in (("encoder", model.encoder), ("decoder", model.decoder.net)):
-        for name, layer in net.named_children():
+        for name, layer in layers_of(net):
             watch(part, name, layer)
     was = model.training
     try:
-        model.eval()(Batch(torch.zeros(2, *model.data.shape)))
+        x = torch.zeros(2, *model.data.shape)
+        model.eval()(Batch(x, given=x if isinstance(model.corrupt, Given) else None))
     finally:
         model.train(was)
         for handle in handles:

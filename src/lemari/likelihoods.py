@@ -105,9 +105,16 @@ def bounded_logit(mean: Tensor) -> Tensor:
 LIKELIHOODS = ("gaussian", "mse", "bernoulli")
 
 
-def likelihood_for(data: Schema, name: str = "gaussian", sigma: float | None = None) -> nn.Module:
-    """`gaussian` (learned sigma unless given), `mse` (sigma fixed at 1) or `bernoulli`."""
-    event, squash = len(data.shape), data.kind == "image"
+def likelihood_for(
+    data: Schema, name: str = "gaussian", sigma: float | None = None, *, linear: bool = False
+) -> nn.Module:
+    """`gaussian` (learned sigma unless given), `mse` (sigma fixed at 1) or `bernoulli`.
+
+    `linear` says that the network gives the mean itself; a sigmoid makes it for other pictures.
+    """
+    event, squash = len(data.shape), data.kind == "image" and not linear
+    if name == "bernoulli" and linear:
+        raise UsageError("A Bernoulli likelihood does not suit this network; use mse or gaussian.")
     if name == "bernoulli":
         if not squash:
             raise UsageError(

@@ -64,6 +64,9 @@ VARIANTS = Registry(
         "lesson-conv-ae": "lemari.variants.course:lesson_conv_ae",
         "lesson-mlp-vae": "lemari.variants.course:lesson_mlp_vae",
         "lesson-conv-vae": "lemari.variants.course:lesson_conv_vae",
+        "denoising-ae": "lemari.variants.restoration:denoising_ae",
+        "super-resolution-ae": "lemari.variants.restoration:super_resolution_ae",
+        "inpainting-ae": "lemari.variants.restoration:inpainting_ae",
     },
 )
 
@@ -78,5 +81,7 @@ NETWORKS = Registry(
         "chapter-faces": "lemari.networks.course:chapter_faces",
         "lesson-conv": "lemari.networks.course:lesson_conv",
         "lesson-mlp": "lemari.networks.course:lesson_mlp",
+        "unet": "lemari.networks.restoring:unet",
+        "upscale": "lemari.networks.restoring:upscale",
     },
 )

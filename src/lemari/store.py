@@ -57,6 +57,8 @@ class Reading(BaseModel):
     fit: str = ""
     drop: str | list[str] = []
     max_skipped: float = 0.5
+    patch: int = 0
+    degraded: str = ""
 
 
 class DataReference(BaseModel):
@@ -88,6 +90,8 @@ class Recipe(BaseModel):
     lr: float = Field(1e-3, gt=0, allow_inf_nan=False)
     seed: int = Field(0, ge=-(2**63), lt=2**63)
     schedule: Literal["constant", "cosine"] = "cosine"
+    augment: Literal["none", "flip", "dihedral"] = "none"
+    patience: int | None = Field(None, ge=1)
     threads: int = Field(1, ge=1, le=1024)
     precision: Literal["float32", "bfloat16"] = "float32"
     held_out: float = Field(0.1, ge=0, lt=1)
@@ -95,7 +99,8 @@ class Recipe(BaseModel):
 
     @property
     def plan(self) -> Plan:
-        return Plan(self.epochs, self.batch_size, self.lr, self.seed, self.schedule)
+        return Plan(self.epochs, self.batch_size, self.lr, self.seed, self.schedule, self.augment,
+                    self.patience)  # fmt: skip
 
 
 def build(schema: Schema, recipe: Recipe) -> Autoencoder:

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lemari.augment import AUGMENTATIONS, augment
 from lemari.errors import Diverged, UsageError
 from lemari.feed import Feed
 from lemari.model import Autoencoder, likelihood_of
@@ -29,13 +30,19 @@ PULSE_SECONDS = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How to train. `schedule` is constant or cosine; `lr` its highest value."""
+    """How to train. `schedule` is constant or cosine; `lr` its highest value.
+
+    With `patience` N, training stops when the loss on the validation rows has not improved for N
+    epochs, and ends with the weights of the best epoch.
+    """
 
     epochs: int = 10
     batch_size: int = 128
     lr: float = 1e-3
     seed: int = 0
     schedule: str = "cosine"
+    augment: str = "none"
+    patience: int | None = None
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 1:
@@ -47,6 +54,19 @@ class Plan:
             raise UsageError(f"The learning rate must be above 0, but is {self.lr}; try 1e-3.")
         if self.schedule not in ("constant", "cosine"):
             raise UsageError(f"schedule is constant or cosine, not {self.schedule!r}.")
+        if self.augment not in AUGMENTATIONS:
+            raise UsageError(f"augment is {', '.join(AUGMENTATIONS)}, not {self.augment!r}.")
+        if self.patience is not None and self.patience < 1:
+            raise UsageError(f"patience must be at least 1 epoch, but is {self.patience}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The epoch with the lowest loss on the validation rows (nats per example), and its weights."""
+
+    epoch: int
+    loss: float
+    weights: dict[str, Tensor]
 
 
 def mix(*numbers: int) -> int:
@@ -128,11 +148,17 @@ def start_at_mean(model: Autoencoder, feed: Feed, most: int = 5000) -> None:
 
 
 class Training:
-    """A model, its optimiser and how far they have come: all that a checkpoint must hold."""
+    """A model, its optimiser and how far they have come: all that a checkpoint must hold.
+
+    `valid` are rows for the loss at each epoch's end; with patience, they decide when to stop, so
+    nothing may be scored on them later.
+    """
 
     def __init__(
         self, model: Autoencoder, feed: Feed, plan: Plan, valid: Feed | None = None
     ) -> None:
+        if plan.patience and not valid:
+            raise UsageError("patience needs validation rows; give some, or leave patience out.")
         self.model, self.feed, self.plan, self.valid = model, feed, plan, valid
         start_at_mean(model, feed)
         self.optimiser = Adam(model, plan.lr)
@@ -143,7 +169,16 @@ class Training:
         self.rate = (
             Cosine(plan.lr, all_steps, warm) if plan.schedule == "cosine" else Constant(plan.lr)
         )
-        self.good = self.snapshot()
+        self.good: dict[str, Tensor] = self.snapshot()
+        self.best: Best | None = None
+
+    @property
+    def finished(self) -> bool:
+        """All epochs are done, or as many as patience allows went by without a better one."""
+        most = self.plan.epochs
+        if self.plan.patience and self.best:
+            most = min(most, self.best.epoch + self.plan.patience)
+        return self.epoch >= most
 
     def snapshot(self) -> dict[str, Tensor]:
         """A copy of the weights."""
@@ -153,14 +188,16 @@ class Training:
         """Train to the end. Yields a Pulse a few times a second and an Epoch at each epoch's end.
 
         At every yield the object is consistent: it may be saved, and training may stop there.
-        Raises Diverged, with the weights of the last good epoch put back, when a loss is not
-        finite.
+        At the end, with patience, the weights of the best epoch are put back. Raises Diverged,
+        with the weights of the last good epoch put back, when a loss is not finite.
         """
-        while self.epoch < self.plan.epochs:
+        while not self.finished:
             yield from self.one_epoch()
+        if self.best:
+            self.model.load_state_dict(self.best.weights)
 
     def one_epoch(self) -> Iterator[Pulse | Epoch]:
-        order = np.random.default_rng(mix(self.plan.seed, self.epoch)).permutation(len(self.feed))
+        order = self.feed.order(np.random.default_rng(mix(self.plan.seed, self.epoch)))
         batches = self.feed.batches(self.plan.batch_size, order, self.step)
         while self.step < self.steps:
             self.some_steps(batches)
@@ -179,7 +216,7 @@ class Training:
                 torch.default_generator.manual_seed(mix(self.plan.seed, self.epoch, self.step + 1))
                 if self.feed.device.type == "cuda":
                     torch.cuda.manual_seed(mix(self.plan.seed, self.epoch, self.step + 1))
-                batch = next(batches)
+                batch = augment(self.plan.augment, next(batches))
                 self.optimiser.lr = self.rate(base + self.step)
                 self.add(update(self.model, self.optimiser, batch, base + self.step), batch)
                 self.step += 1
@@ -227,6 +264,9 @@ class Training:
         )
         self.good = self.snapshot()
         self.epoch, self.step, self.sums, self.seconds = self.epoch + 1, 0, {}, 0.0
+        lowest = self.best.loss if self.best else math.inf
+        if self.plan.patience and valid["loss"] < lowest:
+            self.best = Best(self.epoch, valid["loss"], self.good)
         return record
 
 
@@ -237,7 +277,7 @@ def weighted(model: Autoencoder, means: dict[str, float], step: int) -> float:
 
 @torch.no_grad()
 def measure(model: Autoencoder, feed: Feed, plan: Plan, most: int = 2000) -> dict[str, float]:
-    """Loss, terms and mean squared error on (at most `most` of) the held-out rows."""
+    """Loss, terms and mean squared error on (at most `most` of) the rows of a feed."""
     model.eval()
     sums: dict[str, float] = {}
     rows = min(most, len(feed))

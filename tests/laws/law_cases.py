@@ -45,8 +45,17 @@ PRESETS = {
     "lesson-mlp-vae": "lesson-mlp",
     "lesson-conv-vae": "lesson-conv",
 }
-BERNOULLI = {"lesson-conv-ae", "lesson-mlp-vae", "lesson-conv-vae"}
-SMALL = {"mlp": "mlp:16", "mlp-tanh": "mlp-tanh:16", "residual": "residual:8"}
+PICTURES_ONLY = {
+    *("lesson-conv-ae", "lesson-mlp-vae", "lesson-conv-vae"),
+    *("denoising-ae", "super-resolution-ae", "inpainting-ae"),
+}
+SMALL = {
+    "mlp": "mlp:16",
+    "mlp-tanh": "mlp-tanh:16",
+    "residual": "residual:8",
+    "unet": "unet:4-8",
+    "upscale": "upscale:4-4",
+}
 
 
 @dataclass(frozen=True)
@@ -65,7 +74,8 @@ class Case:
     def options(self) -> dict:
         if self.network is None:
             return {}
-        latent = {} if self.network == "lesson-conv" else {"latent": 3}
+        own = self.network in ("lesson-conv", "unet", "upscale")
+        latent = {} if own else {"latent": 3}
         return {"network": SMALL.get(self.network, self.network), **latent}
 
     @property
@@ -82,7 +92,7 @@ class Case:
         if network not in CLAIMS:
             return None
         fits = CLAIMS[network](self.data)
-        return fits and not (self.variant in BERNOULLI and self.data.kind != "image")
+        return fits and not (self.variant in PICTURES_ONLY and self.data.kind != "image")
 
     def __str__(self) -> str:
         return "-".join(filter(None, (self.variant, self.network, self.kind)))

@@ -44,9 +44,7 @@ def test_the_loss_is_the_mean_over_the_batch_and_over_the_draws():
         model.k = k
         x = torch.randn(6, 5)
         one = update(model, Adam(model, 0.0), Batch(x), 0)["recon"]
-        three = update(model, Adam(model, 0.0), Batch(x.repeat(3, 1)), 0)[
-            "recon"
-        ]
+        three = update(model, Adam(model, 0.0), Batch(x.repeat(3, 1)), 0)["recon"]
         torch.testing.assert_close(one, three)
         per_row = model.loss(model(Batch(x)))["recon"]
         torch.testing.assert_close(one, per_row.mean())

@@ -11,6 +11,7 @@ from lemari.figures.images import (
     feature_maps,
     morph_strip,
     reconstruction_strip,
+    restoration_strip,
     sample_grid,
     traversal,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "prior_scatter",
     "random_points",
     "reconstruction_strip",
+    "restoration_strip",
     "sample_grid",
     "save",
     "save_gif",

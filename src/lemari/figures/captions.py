@@ -5,6 +5,11 @@ from __future__ import annotations
 from lemari.figures.style import shorten
 
 CAPTIONS: dict[str, tuple[str, str]] = {
+    "restored": (
+        "Restored pictures",
+        "Held-out pictures, degraded as in training, restored by the model and by baselines. PSNR"
+        " compares each with the clean picture; higher is better.",
+    ),
     "reconstructions": (
         "Reconstructions",
         "Held-out originals, what the model makes of them, and a baseline with the same number of"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib
 import numpy as np
@@ -31,16 +31,30 @@ def reconstruction_strip(
 
     Shapes: originals, reconstructions, baseline (N, H, W, C) in [0, 1]; the first ten are drawn.
     """
-    count = min(10, len(originals), len(reconstructions))
-    rows = [("original", originals), ("reconstruction", reconstructions)]
+    rows = {"original": originals, "reconstruction": reconstructions}
     if baseline is not None:
-        rows.append((shorten(baseline_name, 16), baseline))
-    rows = [(name, np.asarray(images, np.float32)[:count]) for name, images in rows]
+        rows[shorten(baseline_name, 16)] = baseline
+    return _strip(rows, "Reconstructions", titles)
+
+
+@drawn
+def restoration_strip(rows: Mapping[str, np.ndarray]) -> Figure:
+    """Clean pictures above degraded and restored ones, each with its error.
+
+    Shapes: every row (N, H, W, C) in [0, 1], the clean one first; the first ten are drawn.
+    """
+    return _strip(rows, "Restored pictures", None)
+
+
+def _strip(given: Mapping[str, np.ndarray], title: str, titles: Sequence[str] | None) -> Figure:
+    """Rows of pictures, the first the truth of the others."""
+    count = min(10, *(len(images) for images in given.values()))
+    rows = [(name, np.asarray(images, np.float32)[:count]) for name, images in given.items()]
     size = _cell(rows[0][1], count, _FULL - 2 * _EDGE - 150)
     pitch, text, tall = _pitch(size, 92), 2 * _LINE + 10, max(size[1], 26)
     body = len(rows) * (tall + text) + (_LINE if titles else 0) - 2 * _LINE + 12
     width = max(_LEAST, 2 * _EDGE + 150 + count * pitch)
-    sheet = Sheet(width, body, "Reconstructions", _strip_note(rows))
+    sheet = Sheet(width, body, title, _strip_note(rows))
     y = sheet.top + (_LINE if titles else 0)
     for column in range(count if titles else 0):
         x = _EDGE + 150 + column * pitch

@@ -15,3 +15,16 @@ class PointCode(nn.Module):
 
     def forward(self, h: Tensor) -> Point:
         return Point(h, event=h.dim() - 1)
+
+
+class NoPrior(nn.Module):
+    """In the place of a prior where codes are pictures, which nothing draws: one point at 0."""
+
+    traits = frozenset({"point"})
+
+    def __init__(self, *shape: int) -> None:
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, c: Tensor) -> Point:
+        return Point(c.new_zeros(()).expand(len(c), *self.shape), event=len(self.shape))

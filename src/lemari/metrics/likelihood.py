@@ -46,13 +46,13 @@ def importance_nll(
 
 def model_posterior(model: Autoencoder, feed: Feed) -> Law:
     batch = next(feed.batches(1))
-    return model.encode(model.corrupt(batch), model.condition(batch))
+    return model.encode(model.corrupt.given(batch.x), model.condition(batch))
 
 
 def nll_of_batch(model: Autoencoder, batch: Batch, samples: int, draws: int) -> Tensor:
     """-log p(x), shape (B,), float64."""
     c = model.condition(batch)
-    q, prior = model.encode(model.corrupt(batch), c), model.prior(c)
+    q, prior = model.encode(model.corrupt.given(batch.x), c), model.prior(c)
     parts, left = [], samples
     while left:
         z = q.sample(min(draws, left))
@@ -73,7 +73,7 @@ def kl_profile(model: Autoencoder, feed: Feed) -> dict[str, Tensor] | None:
     model.eval()
     for batch in feed.batches(500):
         c = model.condition(batch)
-        q = model.encode(model.corrupt(batch), c)
+        q = model.encode(model.corrupt.given(batch.x), c)
         kl = kl_per_dimension(q, model.prior(c))
         if kl is None:
             return None
@@ -92,7 +92,7 @@ def scores(model: Autoencoder, batch: Batch) -> Tensor:
     """
     model.eval()
     c = model.condition(batch)
-    q = model.encode(model.corrupt(batch), c)
+    q = model.encode(model.corrupt.given(batch.x), c)
     score = model.decode(q.mean.unsqueeze(0), c).log_prob(batch.x)[0]
     kl = kl_per_dimension(q, model.prior(c)) if isinstance(q, Density) else None
     return score if kl is None else score - total(kl, q.event)

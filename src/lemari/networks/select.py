@@ -36,6 +36,11 @@ def is_published(name: str) -> bool:
     return getattr(NETWORKS[name], "published", False)
 
 
+def is_linear(name: str) -> bool:
+    """Whether the network gives pixel values itself, so that no sigmoid follows it."""
+    return getattr(NETWORKS[name], "linear", False)
+
+
 def fits(network: str, kind: str, height: int, width: int) -> tuple[int, int]:
     """The picture size, equal or a little larger, for which the network's arithmetic closes."""
     rule = getattr(NETWORKS[parse(resolve(network, kind))[0]], "fits", None)
@@ -43,12 +48,19 @@ def fits(network: str, kind: str, height: int, width: int) -> tuple[int, int]:
 
 
 def select(
-    data: Schema, network: str, *, latent: int | None, heads: int, condition: int = 0
+    data: Schema,
+    network: str,
+    *,
+    latent: int | None,
+    heads: int,
+    condition: int = 0,
+    **further: int,
 ) -> Nets:
     """Build encoder and decoder for the data.
 
-    `heads` is how many numbers the posterior needs for each number of the code. Raises UsageError
-    for an unknown name, for data that the network cannot take, and for a code below 1.
+    `heads` is how many numbers the posterior needs for each number of the code; `further` goes to
+    networks of whole pictures (`planes`, `scale`). Raises UsageError for an unknown name, for
+    data that the network cannot take, and for a code below 1.
     """
     name, widths = parse(resolve(network, data.kind))
     build = NETWORKS[name]
@@ -56,10 +68,10 @@ def select(
         latent = 16 if data.kind == "image" else max(1, min(8, data.size // 2))
     if latent is not None and not 1 <= latent <= 65536:
         raise UsageError(f"The code needs 1 to 65536 numbers, but latent is {latent}.")
-    options = {"widths": widths} if widths else {}
+    options: dict = ({"widths": widths} if widths else {}) | further
     try:
         nets = build(data, latent=latent, heads=heads, condition=condition, **options)
-        nets.decoder.published = is_published(name)
+        nets.decoder.published = is_published(name) or is_linear(name)
         return nets
     except TypeError as fault:
         if widths and "widths" in str(fault):

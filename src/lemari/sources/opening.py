@@ -31,6 +31,7 @@ def open_data(
     max_skipped: float = 0.5,
     max_pixels: int = 200_000_000,
     drop: tuple[str, ...] = (),
+    patch: int | None = None,
 ) -> Source:
     """Open examples for `learn`, `load` and `inspect`; nothing big is decoded yet.
 
@@ -39,13 +40,24 @@ def open_data(
     named sets first. `shape` (C, H, W) says that rows of numbers are pictures; `size` (H, W) is
     the size given to the network; `channels` makes gray (1), colour (3) or colour with alpha
     (4); `fit` brings files to size by "crop", "stretch" or "pad". `label` names the column or
-    key with the classes (or holds them, for an array), `drop` names columns to leave out.
+    key with the classes (or holds them, for an array), `drop` names columns to leave out. `patch`
+    cuts pictures at their own size into squares of so many pixels.
     `progress(done, total)` is called while files are read or downloaded (bytes).
 
     Raises UsageError for an unknown name or an impossible option, DataError for unusable data.
     """
     given = (split, shape, label, size, channels, fit, data_dir, download, progress)
     options = _checked(Options(*given, max_skipped, max_pixels, drop))
+    source = _opened(data, options)
+    if not patch:
+        return source
+    from lemari.sources.patches import PatchSource
+
+    return PatchSource(source, patch)
+
+
+def _opened(data: Any, options: Options) -> Source:
+    """By what it is: a path, a text, an array."""
     if isinstance(data, os.PathLike):
         return _open_path(Path(data), options)
     if isinstance(data, str):

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import inspect
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
@@ -33,14 +35,22 @@ from lemari.sources.base import label_name
 from lemari.store import Fitted, build
 from lemari.tasks.embed import decode, encode, reconstruct
 from lemari.tasks.generate import prior_codes, settle
-from lemari.tasks.plan import Request, network_of, recipe_for, sized, variant_options
+from lemari.tasks.plan import (
+    Request,
+    network_of,
+    recipe_for,
+    set_apart,
+    sized,
+    variant_options,
+)
 from lemari.train import Training
 from lemari.types import Finding, Rows
 
-TRAINING = ("epochs", "batch_size", "lr", "schedule", "threads", "precision")
+TRAINING = ("epochs", "batch_size", "lr", "schedule", "threads", "precision", "augment", "patience")
 FIRST = {"latent": 2, "network": "auto", "epochs": 10, "batch_size": 128, "lr": 1e-3,
          "random_state": 0}  # fmt: skip
-LAST = {"shape": None, "schedule": None, "threads": None, "precision": None}
+LAST = {"shape": None, "schedule": None, "threads": None, "precision": None, "augment": "none",
+        "patience": None}  # fmt: skip
 BLOCK = 512
 
 
@@ -64,12 +74,17 @@ class AutoencoderEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
         seed = seed_of(self.random_state)  # pyright: ignore[reportAttributeAccessIssue]
         request = Request(self.variant, chosen, seed=seed, held_out=0.0, **training)
         recipe = recipe_for(fmt.schema, request)
-        model, feed = build(fmt.schema, recipe), Feed(rows.x, rows.y, fmt)
+        model = build(fmt.schema, recipe)
+        train, valid = np.arange(len(rows)), None
+        if recipe.patience:
+            train, valid = set_apart(train, recipe.seed)
+            valid = Feed(rows.x, rows.y, fmt, valid)
+        feed = Feed(rows.x, rows.y, fmt, train)
         with threads(recipe.threads):
-            self.history_ = [r for r in Training(model, feed, recipe.plan).run()
+            self.history_ = [r for r in Training(model, feed, recipe.plan, valid).run()
                              if hasattr(r, "number")]  # fmt: skip
-            settle(model, encode(model, feed))
-            self.findings_ = findings(model, feed)
+            settle(model, feed)
+            self.findings_ = self._examined(model, feed)
         self._keep(Fitted(model.eval(), fmt, recipe))
         return self
 
@@ -134,6 +149,9 @@ class AutoencoderEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
         X, y = validate_data(self, X, y, reset=True, multi_output=True, dtype="numeric")
         return X, column_or_1d(y, warn=True)
 
+    def _examined(self, model: Any, feed: Feed) -> list[Finding]:
+        return findings(model, feed)
+
     def _rows(self, X: Any) -> Rows:
         check_is_fitted(self)
         X, _ = self._checked(X, None, reset=False)
@@ -153,7 +171,7 @@ class AutoencoderEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
     @torch.no_grad()
     def _codes(self, batch) -> np.ndarray:
         model = self.fitted_.model
-        return model.encode(model.corrupt(batch), model.condition(batch)).mean.flatten(
+        return model.encode(model.corrupt.given(batch.x), model.condition(batch)).mean.flatten(
             1).double().numpy()  # fmt: skip
 
     def _user(self, x: np.ndarray) -> np.ndarray:
@@ -209,10 +227,16 @@ def findings(model, feed: Feed) -> list[Finding]:
     return examine(Evidence(kl, variance, outputs, batch.x.numpy(), (), effective_beta(model)))
 
 
-def estimator(name: str, variant: str) -> type[AutoencoderEstimator]:
+def estimator(
+    name: str,
+    variant: str,
+    base: type[AutoencoderEstimator] = AutoencoderEstimator,
+    further: Mapping[str, Any] = MappingProxyType({}),
+) -> type[AutoencoderEstimator]:
     """The estimator class of a variant, its constructor derived from the variant's signature."""
     own = variant_options(variant)
-    defaults = FIRST | {k: p.default for k, p in own.items() if k not in FIRST} | LAST
+    first = FIRST | dict(further)
+    defaults = first | {k: p.default for k, p in own.items() if k not in first} | LAST
     parameters = [inspect.Parameter(k, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=v)
                   for k, v in defaults.items()]  # fmt: skip
 
@@ -222,15 +246,15 @@ def estimator(name: str, variant: str) -> type[AutoencoderEstimator]:
         for key, value in list(bound.arguments.items())[1:]:
             setattr(self, key, value)
 
-    first = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    signature = inspect.Signature([first, *parameters])
+    me = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    signature = inspect.Signature([me, *parameters])
     construct.__signature__ = signature
     from lemari.registry import VARIANTS
 
     doc = (VARIANTS[variant].__doc__ or "") + "\n    As a scikit-learn transformer."
-    body = {"__init__": construct, "variant": variant, "__doc__": doc, "__module__": __name__,
-            "conditional": variant == "cvae"}  # fmt: skip
-    return type(name, (AutoencoderEstimator,), body)
+    body = {"__init__": construct, "variant": variant, "__doc__": doc,
+            "__module__": base.__module__, "conditional": variant == "cvae"}  # fmt: skip
+    return type(name, (base,), body)
 
 
 AE = estimator("AE", "ae")
@@ -240,6 +264,13 @@ CVAE = estimator("CVAE", "cvae")
 CLASSES = {cls.variant: cls for cls in (AE, VAE, BetaVAE, CVAE)}
 
 
+def classes() -> dict[str, type[AutoencoderEstimator]]:
+    """The named estimator of each variant that has one."""
+    from lemari.surfaces import restoring_estimator
+
+    return CLASSES | restoring_estimator.CLASSES
+
+
 def load(path: str | os.PathLike[str]) -> AutoencoderEstimator:
     """The estimator of a saved model or run folder; every part is checked and none can run code.
 
@@ -247,7 +278,7 @@ def load(path: str | os.PathLike[str]) -> AutoencoderEstimator:
     """
     fitted = Fitted.load(path)  # pyright: ignore[reportArgumentType]
     recipe = fitted.recipe
-    kind = CLASSES.get(recipe.variant) or estimator("Autoencoder", recipe.variant)
+    kind = classes().get(recipe.variant) or estimator("Autoencoder", recipe.variant)
     given = {k: p.default for k, p in variant_options(recipe.variant).items()} | recipe.options
     names = inspect.signature(kind.__init__).parameters
     given |= {k: getattr(recipe, k) for k in TRAINING}

@@ -5,14 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 
+def code_of(summary: dict[str, Any]) -> str:
+    """How large the code is, in words."""
+    return f"a code of {summary['latent']} numbers" if summary["latent"] else "skips for a code"
+
+
 def card(summary: dict[str, Any]) -> str:
     """Markdown from a run's summary (Mitchell et al. 2019, arXiv:1810.03993)."""
     data = summary["data"]
     lines = [
         f"# {summary['name']}",
         "",
-        f"A {summary['variant']} with network {summary['network']}, a code of {summary['latent']} "
-        f"numbers and {summary['parameters']['total']:,} parameters, trained by Lemari "
+        f"A {summary['variant']} with network {summary['network']}, {code_of(summary)} "
+        f"and {summary['parameters']['total']:,} parameters, trained by Lemari "
         f"{summary['version']}.",
         "",
         "## Data",

@@ -169,7 +169,7 @@ def histograms(s: Scene):
             parts = []
             for batch in s.held.batches(500):
                 c = s.model.condition(batch)
-                q = s.model.encode(s.model.corrupt(batch), c)
+                q = s.model.encode(s.model.corrupt.given(batch.x), c)
                 with random_state(mix(s.seed, len(parts))):
                     parts.append(q.sample()[0])
         codes = torch.cat(parts).flatten(1).numpy()[:MOST_POINTS]

@@ -34,8 +34,8 @@ def encode(model: Autoencoder, feed: Feed, progress=None) -> np.ndarray:
 
 
 def code_of(model: Autoencoder, batch: Batch) -> Tensor:
-    """The posterior mean, (B, *Z)."""
-    return model.encode(model.corrupt(batch), model.condition(batch)).mean
+    """The posterior mean, (B, *Z), of the examples as they are: nothing is degraded."""
+    return model.encode(model.corrupt.given(batch.x), model.condition(batch)).mean
 
 
 @torch.no_grad()
@@ -73,9 +73,9 @@ def decode(
 
 @torch.no_grad()
 def reconstruct(model: Autoencoder, batch: Batch) -> Tensor:
-    """Decoder mean at the posterior mean, (B, *S)."""
+    """Decoder mean at the posterior mean, (B, *S), of the examples as they are."""
     c = model.condition(batch)
-    q = model.encode(model.corrupt(batch), c)
+    q = model.encode(model.corrupt.given(batch.x), c)
     return model.decode(q.mean.unsqueeze(0), c).mean[0]
 
 

@@ -14,7 +14,8 @@ from lemari import __version__, figures
 from lemari.doctor import Evidence, examine
 from lemari.feed import Feed
 from lemari.files import finite_or_none, write, write_json
-from lemari.layers_table import describe
+from lemari.latents.point import NoPrior
+from lemari.layers_table import count, describe, layer_table
 from lemari.machine import threads
 from lemari.model import effective_beta, likelihood_of
 from lemari.report import write_report
@@ -23,8 +24,11 @@ from lemari.tasks.card import card
 from lemari.tasks.diagnose import diagnose
 from lemari.tasks.draw import Scene, draw_all
 from lemari.tasks.embed import reconstruct, write_codes
-from lemari.tasks.evaluate import Evaluation, evaluate
+from lemari.tasks.evaluate import Evaluation, Score, evaluate
 from lemari.tasks.fit import Job
+from lemari.tasks.history import kept_epoch
+from lemari.tasks.mend import degraded_and_restored, mend, scores
+from lemari.tasks.restorer import TASKS
 from lemari.types import Finding
 
 Say = Callable[[str], None]
@@ -34,9 +38,13 @@ def finish(
     folder: Path, fitted: Fitted, job: Job, history: list[dict], say: Say = lambda text: None
 ) -> dict[str, Any]:
     """Write everything that a finished run shows, the report last; returns the summary."""
+    if isinstance(fitted.model.prior, NoPrior):
+        return finish_restorer(folder, fitted, job, history, say)
     train, held = job.feeds()
     with threads(job.recipe.threads):
         e = evaluate(fitted.model, train, held, split=job.split, seed=job.recipe.seed, progress=say)
+        if job.recipe.variant in TASKS:
+            e.scores[:0] = restored(folder, fitted, job, say)
         findings = examine(evidence(fitted, held, e, job.notes))
         classes = job.format.classes
         scene = Scene(fitted.model, train, held, e, classes, history, job.recipe.seed)
@@ -47,11 +55,54 @@ def finish(
         if e.kl is None and len(e.codes) > 1 and scene.image:
             say("diagnosing generation")
             summary["diagnosis"] = diagnosis(folder, scene)
+    return write_summary(folder, summary, say)
+
+
+def write_summary(folder: Path, summary: dict[str, Any], say: Say) -> dict[str, Any]:
+    """Summary, card and, last, the report."""
     write_json(folder / "summary.json", finite_or_none(summary))
     write(folder / "card.md", card(summary).encode())
     say("writing the report")
     write_report(folder)
     return finite_or_none(summary)
+
+
+def restored(folder: Path, fitted: Fitted, job: Job, say: Say) -> list[Score]:
+    """Scores of restoring held-out pictures, and the picture that shows some."""
+    say("restoring held-out pictures")
+    found = mend(fitted.model, *job.feeds(), job.recipe.seed)
+    truth = list(found.shown)[-1]  # the clean pictures, or the noisy ones where none are known
+    order = [truth, *(name for name in found.shown if name not in (truth, "restored"))]
+    rows = {name: np.moveaxis(found.shown[name], 1, -1) for name in (*order, "restored")}
+    (folder / "figures").mkdir(exist_ok=True)
+    figures.save(figures.restoration_strip(rows), folder / "figures" / "restored.png")
+    return scores(found, job.split)
+
+
+def finish_restorer(
+    folder: Path, fitted: Fitted, job: Job, history: list[dict], say: Say
+) -> dict[str, Any]:
+    """The same for a network without a bottleneck, which has no code to show."""
+    _, held = job.feeds()
+    with threads(job.recipe.threads):
+        losses = {"loss": history[-1]["valid"].get("loss")} if history else {"loss": None}
+        nothing = np.empty((0, 0), np.float32)
+        found = restored(folder, fitted, job, say)
+        e = Evaluation(found, nothing, nothing, None, None, losses=losses)
+        findings = examine(Evidence(None, None, *restored_examples(fitted, held), job.notes))
+        if history:
+            figures.save(figures.learning_curves(history), folder / "figures" / "curves.png")
+        drawn = figures.layer_diagram(layer_table(fitted.model), count(fitted.model))
+        figures.save(drawn, folder / "figures" / "network.png")
+        summary = summarise(folder, fitted, job, history, e, findings)
+    summary["latent"] = None
+    return write_summary(folder, summary, say)
+
+
+def restored_examples(fitted: Fitted, held: Feed) -> tuple[np.ndarray, np.ndarray]:
+    """Restored and clean pictures of up to 64 rows."""
+    batch, _, made = next(degraded_and_restored(fitted.model, held, 0, 64))
+    return made.numpy(), batch.x.numpy()
 
 
 def held_rows(job: Job):
@@ -113,20 +164,24 @@ def summarise(
         "epochs": len(history),
         "seconds": seconds,
         "rows_per_second": rows / seconds if seconds else None,
-        "loss": {"train": history[-1]["loss"] if history else None, "valid": e.losses["loss"]},
+        "loss": {"train": kept_epoch(history).get("loss"), "valid": e.losses["loss"]},
+        "best_epoch": kept_epoch(history).get("number"),
         "terms": e.losses,
         "floor": e.floor,
         "scores": [asdict(score) for score in e.scores],
         "findings": [asdict(finding) for finding in findings],
         "command": command(recipe),
-        "next": next_command(shown(folder), fitted.format.kind),
+        "next": next_command(shown(folder), fitted),
     }
 
 
-def next_command(folder: Path | str, kind: str) -> str:
-    """What to try after training: pictures as a picture, rows as a table."""
-    ending = "png" if kind == "image" else "csv"
-    return f"lemari generate {shlex.quote(str(folder))} -n 64 -o samples.{ending}"
+def next_command(folder: Path | str, fitted: Fitted) -> str:
+    """What to try after training: files to restore, new pictures as a picture, rows as a table."""
+    run, task = shlex.quote(str(folder)), TASKS.get(fitted.recipe.variant)
+    if task:
+        return f"lemari restore {run} FILES" + (" --mask MASK" if task == "inpaint" else "")
+    ending = "png" if fitted.format.kind == "image" else "csv"
+    return f"lemari generate {run} -n 64 -o samples.{ending}"
 
 
 def data_part(job: Job) -> dict[str, Any]:
@@ -167,6 +222,10 @@ def command(recipe) -> str:
         "precision": recipe.precision,
         "held-out": recipe.held_out,
     }
+    if recipe.augment != "none":
+        options["augment"] = recipe.augment
+    if recipe.patience:
+        options["patience"] = recipe.patience
     for name in recipe.data.options.get("drop", ()):
         words += ["--drop", str(name)]
     for key, value in recipe.data.options.items():

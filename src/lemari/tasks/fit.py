@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import time
@@ -16,21 +15,23 @@ import numpy as np
 from lemari.checkpoint import restore, save_checkpoint
 from lemari.errors import DataError, Diverged, RunError
 from lemari.feed import Feed
-from lemari.files import finite_or_none, read_json, sweep, write, write_json
+from lemari.files import read_json, sweep, write_json
 from lemari.formats import Format, format_from_json
 from lemari.lock import owned
 from lemari.machine import describe, threads
 from lemari.report import write_report
 from lemari.sources import open_data
 from lemari.store import DataReference, Fitted, Recipe, build, read_recipe
-from lemari.tasks.embed import encode
 from lemari.tasks.generate import settle
+from lemari.tasks.history import keep_history, note
+from lemari.tasks.pairing import load_pairs
 from lemari.tasks.plan import (
     Request,
     fingerprint,
     hold_out,
     network_of,
     recipe_for,
+    set_apart,
     sized,
 )
 from lemari.train import Training
@@ -38,7 +39,8 @@ from lemari.types import Epoch, Finding, Pulse, Rows, Skipped
 
 CHECKPOINT_SECONDS = 60.0
 SETTLED = 20_000  # training codes that a fitted prior is taken from
-SAVED_OPTIONS = ("data_dir", "shape", "label", "size", "channels", "fit", "drop", "max_skipped")
+SAVED_OPTIONS = ("data_dir", "shape", "label", "size", "channels", "fit", "drop", "max_skipped",
+                 "patch", "degraded")  # fmt: skip
 
 
 class Interrupted(RunError):
@@ -56,13 +58,22 @@ class Job:
     held: Rows
     held_index: np.ndarray
     notes: list[str]
+    valid_index: np.ndarray | None = None  # positions in `rows` that early stopping looks at
+    given: Rows | None = None  # the degraded pictures that go with `rows`
+
+    def feed(self, rows: Rows, index: np.ndarray) -> Feed:
+        given = None if self.given is None else self.given.x
+        return Feed(rows.x, rows.y, self.format, index, given=given)
 
     def feeds(self) -> tuple[Feed, Feed]:
         """Training rows and held-out rows as the model sees them."""
-        return (
-            Feed(self.rows.x, self.rows.y, self.format, self.train),
-            Feed(self.held.x, self.held.y, self.format, self.held_index),
-        )
+        return self.feed(self.rows, self.train), self.feed(self.held, self.held_index)
+
+    def watched(self) -> Feed:
+        """The rows for the loss at each epoch's end: validation rows, or else held-out rows."""
+        if self.valid_index is None:
+            return self.feeds()[1]
+        return self.feed(self.rows, self.valid_index)
 
     @property
     def skipped(self) -> tuple[Skipped, ...]:
@@ -73,18 +84,23 @@ class Job:
     def split(self) -> str:
         if self.recipe.data.official_split:
             return "test"
-        same = len(self.train) == len(self.held_index) == len(self.rows)
+        same = len(self.held_index) == len(self.rows)
         return "training rows, none held out" if same else "held out"
 
 
 def prepare(data: str, request: Request, progress=None, **source_options: Any) -> Job:
-    """Open the data, learn its format, and make the recipe whole."""
-    source = open_data(data, progress=progress, **source_options)
+    """Open the data, learn its format, and make the recipe whole.
+
+    `degraded` among the options names the degraded pictures of pairs.
+    """
+    reading = {k: v for k, v in source_options.items() if k != "degraded"}
+    source = open_data(data, progress=progress, **reading)
     fmt, note = sized(source.learn(), network_of(request.variant, request.options))
     rows = source.load(fmt)
     reference = DataReference(
         name=str(Path(data).resolve()) if os.path.exists(data) else data,
-        options={k: plain(source_options[k]) for k in SAVED_OPTIONS if source_options.get(k)},
+        options={k: plain(source_options[k]) for k in SAVED_OPTIONS if source_options.get(k)}
+        | located(source_options),
         rows=len(rows),
         fingerprint=fingerprint(rows),
         official_split=source.official_split,
@@ -93,20 +109,36 @@ def prepare(data: str, request: Request, progress=None, **source_options: Any) -
     return job_of(recipe, fmt, rows, [*source.notes, *([note] if note else [])], source_options)
 
 
+def located(options: dict[str, Any]) -> dict[str, str]:
+    """Where the degraded pictures of pairs lie, so that a resume finds them from anywhere."""
+    return {k: str(Path(options[k]).resolve()) for k in ("degraded",) if options.get(k)}
+
+
 def plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value if not isinstance(
         value, Path) else str(value)  # fmt: skip
 
 
 def job_of(recipe: Recipe, fmt: Format, rows: Rows, notes: list[str], options: dict) -> Job:
-    """Split the rows, or take the publisher's test rows where there are some."""
-    if recipe.data.official_split:
-        held = open_data(recipe.data.name, split="test", **options).load(fmt)
+    """Split the rows, or take the publisher's test rows where there are some.
+
+    With patience, a tenth of the training rows is set apart as validation rows.
+    """
+    reading = {k: v for k, v in options.items() if k != "degraded"}
+    given = None
+    if options.get("degraded"):
+        given = load_pairs(options["degraded"], rows, fmt, **reading)
+    if recipe.data.official_split and given is None:
+        held = open_data(recipe.data.name, split="test", **reading).load(fmt)
         train, index = np.arange(len(rows)), np.arange(len(held))
     else:
         held = rows
-        train, index = hold_out(len(rows), recipe.held_out, recipe.seed)
-    return Job(recipe, fmt, rows, train, held, index, notes)
+        split = getattr(rows.x, "split", lambda *how: hold_out(len(rows), *how))
+        train, index = split(recipe.held_out, recipe.seed)
+    valid = None
+    if recipe.patience:
+        train, valid = set_apart(train, recipe.seed)
+    return Job(recipe, fmt, rows, train, held, index, notes, valid, given)
 
 
 def reopen(recipe: Recipe, fmt: Format, progress=None, strict: bool = True) -> Job:
@@ -120,7 +152,8 @@ def reopen(recipe: Recipe, fmt: Format, progress=None, strict: bool = True) -> J
     for key in ("shape", "size", "drop"):
         if key in options:
             options[key] = tuple(options[key])
-    source = open_data(name, progress=progress, **options)
+    reading = {k: v for k, v in options.items() if k != "degraded"}
+    source = open_data(name, progress=progress, **reading)
     rows = source.load(fmt)
     if fingerprint(rows) != recipe.data.fingerprint and (strict or len(rows) != recipe.data.rows):
         raise RunError(
@@ -187,23 +220,24 @@ def train_in(
     finite.
     """
     sweep(folder)
-    train, held = job.feeds()
+    train, _ = job.feeds()
     model = build(job.format.schema, job.recipe)
-    training = Training(model, train, job.recipe.plan, held)
+    training = Training(model, train, job.recipe.plan, job.watched())
     with threads(job.recipe.threads):
         restore(folder / "checkpoints", training)
         history = keep_history(folder, training.epoch)
         try:
             for record in guarded(folder, training, stop):
                 if isinstance(record, Epoch):
-                    history.append(note(folder, history, record, len(train)))
+                    best = training.best.epoch if training.best else 0
+                    note(folder, history, record, len(train), best)
                 show(record)
         except Diverged as fault:
             Fitted(model.eval(), job.format, job.recipe).save(folder)
             write_json(folder / "summary.json", failure(folder, job, history, fault))
             write_report(folder)
             raise
-        settle(model, encode(model, Feed(train.x, train.y, job.format, train.index[:SETTLED])))
+        settle(model, Feed(train.x, train.y, job.format, train.index[:SETTLED]))
     fitted = Fitted(model.eval(), job.format, job.recipe)
     fitted.save(folder)
     return fitted, history
@@ -230,7 +264,7 @@ def guarded(folder: Path, training: Training, stop: Callable[[], bool]) -> Itera
             check_held_out(training, record, good)
             good = training.good
         yield record
-        stopping = stop() and training.epoch < training.plan.epochs
+        stopping = stop() and not training.finished
         if isinstance(record, Epoch) or stopping or time.monotonic() - last > CHECKPOINT_SECONDS:
             save_checkpoint(folder / "checkpoints", training)
             last = time.monotonic()
@@ -249,39 +283,12 @@ def check_held_out(training: Training, epoch: Epoch, good: dict) -> None:
     for name, value in epoch.valid.items():
         if not math.isfinite(value):
             training.model.load_state_dict(good)
-            rate = training.plan.lr
+            rate, rows = training.plan.lr, "validation" if training.plan.patience else "held-out"
             raise Diverged(
-                f"The term {name!r} became {value} on the held-out rows after epoch "
+                f"The term {name!r} became {value} on the {rows} rows after epoch "
                 f"{epoch.number}; the weights of the last good epoch are kept. Lower the learning "
                 f"rate (now {rate:g}; try {min(rate / 10, 1e-3):g})."
             )
-
-
-def keep_history(folder: Path, epochs: int) -> list[dict]:
-    """The epoch records so far, cut to those that the checkpoint has seen."""
-    path = folder / "metrics.jsonl"
-    if not path.is_file():
-        return []
-    records = []
-    for line in path.read_text().splitlines():
-        try:
-            records.append(json.loads(line))
-        except ValueError:
-            break
-    return [r for r in records if isinstance(r, dict) and r.get("number", epochs + 1) <= epochs]
-
-
-def note(folder: Path, history: list[dict], epoch: Epoch, rows: int) -> dict:
-    """One epoch, with its training rows a second, as a line of metrics.jsonl.
-
-    The file is rewritten whole, in one step.
-    """
-    record = finite_or_none(asdict(epoch))
-    record["lr"] = record.pop("rate")
-    record["rate"] = rows / epoch.seconds if epoch.seconds else None
-    lines = [json.dumps(r) for r in (*history, record)]
-    write(folder / "metrics.jsonl", ("\n".join(lines) + "\n").encode())
-    return record
 
 
 def with_lock(folder: Path):

@@ -6,7 +6,9 @@ import numpy as np
 import torch
 
 from lemari.errors import UsageError
+from lemari.feed import Feed
 from lemari.model import Autoencoder
+from lemari.tasks.embed import encode
 from lemari.train import random_state
 
 
@@ -22,10 +24,10 @@ def prior_codes(model: Autoencoder, count: int, seed: int = 0, temperature: floa
     return (law.mean + temperature * (drawn - law.mean)).flatten(1).numpy()
 
 
-def settle(model: Autoencoder, codes: np.ndarray) -> None:
-    """Fit the prior to the training codes (N, D), where it is one that is fitted afterwards."""
+def settle(model: Autoencoder, feed: Feed) -> None:
+    """Fit the prior to the codes of these rows, where it is one that is fitted afterwards."""
     if hasattr(model.prior, "fit"):
-        model.prior.fit(torch.from_numpy(codes))
+        model.prior.fit(torch.from_numpy(encode(model, feed)))
 
 
 def grid_codes(side: int, low: np.ndarray, high: np.ndarray) -> np.ndarray:

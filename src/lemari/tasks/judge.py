@@ -6,6 +6,7 @@ import numpy as np
 
 from lemari.errors import DataError, RunError, UsageError
 from lemari.feed import Feed
+from lemari.sources.patches import Patches
 from lemari.store import Fitted
 from lemari.tasks.fit import Job, reopen
 from lemari.tasks.plan import fingerprint, hold_out
@@ -30,18 +31,24 @@ def feeds_for(fitted: Fitted, other: Rows | None, progress=None) -> tuple[Feed, 
     train, held = job.feeds()
     if other is None or fingerprint(other, labels=False) == fingerprint(job.held, labels=False):
         return train, held, job.split
-    unseen = unseen_rows(job, other)
+    positions = distinct(other)
+    unseen = unseen_rows(job, other, positions)
     if not len(unseen):
         raise RunError(
             "Every one of these rows is one that the model was trained on; judge it on others "
             "(leave DATA out for the held-out rows)."
         )
-    left = len(other) - len(unseen)
+    left = len(positions) - len(unseen)
     where = f"given data without {left:,} training rows" if left else "given data"
     return train, Feed(other.x, other.y, fitted.format, unseen), where
 
 
-def unseen_rows(job: Job, other: Rows) -> np.ndarray:
-    """Positions of the rows that equal no training row."""
+def distinct(rows: Rows) -> np.ndarray:
+    """Positions of all rows, or of patches that do not overlap."""
+    return rows.x.all_apart() if isinstance(rows.x, Patches) else np.arange(len(rows))
+
+
+def unseen_rows(job: Job, other: Rows, positions: np.ndarray) -> np.ndarray:
+    """Those of the positions whose rows equal no training row."""
     seen = {hash(job.rows.x[i].tobytes()) for i in job.train}
-    return np.array([i for i, row in enumerate(other.x) if hash(row.tobytes()) not in seen], int)
+    return np.array([i for i in positions if hash(other.x[i].tobytes()) not in seen], int)

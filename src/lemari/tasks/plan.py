@@ -12,6 +12,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
+from lemari.augment import check_augment
 from lemari.errors import DataError, UsageError
 from lemari.formats import Format, ImageFormat
 from lemari.machine import precision_for, threads_for
@@ -39,6 +40,8 @@ class Request:
     threads: int | None = None
     precision: str | None = None
     held_out: float = 0.1
+    augment: str = "none"
+    patience: int | None = None
 
 
 def variant_options(variant: str) -> dict[str, inspect.Parameter]:
@@ -81,7 +84,9 @@ def recipe_for(schema: Schema, request: Request, data: DataReference | None = No
     options = {k: v for k, v in request.options.items() if v is not None}
     check_options(request.variant, options)
     schedule = request.schedule or "cosine"
-    Plan(request.epochs, request.batch_size, request.lr, request.seed, schedule)
+    Plan(request.epochs, request.batch_size, request.lr, request.seed, schedule, request.augment,
+         request.patience)  # fmt: skip
+    check_augment(request.augment, schema)
     network = network_of(request.variant, options)
     with torch.device("meta"):
         model = VARIANTS[request.variant](schema, **options)
@@ -98,6 +103,8 @@ def recipe_for(schema: Schema, request: Request, data: DataReference | None = No
         "threads": threads_for(model, request.threads),
         "precision": precision_for(model, request.precision),
         "held_out": request.held_out,
+        "augment": request.augment,
+        "patience": request.patience,
         "data": data or DataReference(),
     }
     try:
@@ -131,6 +138,15 @@ def hold_out(rows: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarray
     order = np.random.default_rng(mix(seed, 20260101)).permutation(rows)
     held = min(rows - 1, max(1, round(share * rows)))
     return np.sort(order[held:]), np.sort(order[:held])
+
+
+def set_apart(train: np.ndarray, seed: int, share: float = 0.1) -> tuple[np.ndarray, np.ndarray]:
+    """Training rows and validation rows out of training rows, both in ascending order.
+
+    The validation rows decide when to stop; scores are taken on others. A single row is both.
+    """
+    kept, valid = hold_out(len(train), share, mix(seed, 20260102))
+    return train[kept], train[valid]
 
 
 def fingerprint(rows: Rows, labels: bool = True) -> str:

@@ -27,17 +27,21 @@ def register(app: typer.Typer) -> None:
 
 
 def load(run: str, data: str, split: str | None, progress: Progress, **reading):
-    """The model, and the rows of DATA in its format."""
+    """A model with a code, and the rows of DATA in its format."""
     from lemari.store import Fitted
+    from lemari.tasks.restorer import need_code
 
     folder = find_run(run)
     fitted = Fitted.load(folder)
+    need_code(fitted, quoted(run))
     return fitted, read(fitted, data, split, progress, **reading)
 
 
 def read(fitted, data: str, split: str | None, progress: Progress, **reading):
     """The rows of DATA; data that the model was trained on is read as it was then."""
     trained = fitted.recipe.data
+    if "patch" in trained.options:
+        reading = {"patch": trained.options["patch"]} | reading
     if trained.name in (data, str(Path(data).resolve())):
         kept = ("shape", "label", "channels", "drop")
         reading = {k: v for k, v in trained.options.items() if k in kept} | reading
@@ -160,7 +164,6 @@ def evaluate(
     """Score the model beside its baselines, on rows it was not trained on."""
     from lemari.machine import threads
     from lemari.store import Fitted
-    from lemari.tasks.evaluate import evaluate as measure
     from lemari.tasks.judge import feeds_for
 
     progress, folder = Progress(as_json), find_run(run)
@@ -171,8 +174,7 @@ def evaluate(
         other = read(fitted, data, split, progress, **reading)
     train, held, where = feeds_for(fitted, other, progress.counted("reading"))
     with threads(fitted.recipe.threads):
-        e = measure(fitted.model, train, held, split=where, nll_samples=nll, seed=seed,
-                    progress=progress.say)  # fmt: skip
+        e = judged(fitted, train, held, where, nll, seed, progress)
     progress.clear()
     scores = [asdict(score) for score in e.scores]
     result = {"run": str(folder.resolve()), "rows": len(held), "split": where, "scores": scores,
@@ -183,3 +185,34 @@ def evaluate(
         filter(None, (score_lines(scores), floor_line(e.floor, fitted.model.data.size)))
     )
     finish(as_json, result, text, f"lemari report {quoted(run)}")
+
+
+def judged(fitted, train, held, where: str, nll: int, seed: int, progress: Progress):
+    """Scores of restoring where the model restores, and of its code where it has one."""
+    import numpy as np
+
+    from lemari.errors import UsageError
+    from lemari.latents.point import NoPrior
+    from lemari.tasks.evaluate import Evaluation
+    from lemari.tasks.evaluate import evaluate as measure
+    from lemari.tasks.mend import mend, scores
+    from lemari.tasks.restorer import TASKS
+
+    first, codeless = [], isinstance(fitted.model.prior, NoPrior)
+    if fitted.recipe.variant in TASKS:
+        if fitted.recipe.options.get("kind") == "given" and held.given is None:
+            raise UsageError(
+                "A run that learned from pairs can be scored only on its own held-out pairs; leave "
+                "out DATA."
+            )
+        progress.say("restoring")
+        first = scores(mend(fitted.model, train, held, fitted.recipe.seed), where)
+    if codeless and nll:
+        raise UsageError("A network with skips has no code to draw from; leave out --nll.")
+    if codeless:
+        nothing = np.empty((0, 0), np.float32)
+        return Evaluation(first, nothing, nothing, None, None)
+    e = measure(fitted.model, train, held, split=where, nll_samples=nll, seed=seed,
+                progress=progress.say)  # fmt: skip
+    e.scores[:0] = first
+    return e

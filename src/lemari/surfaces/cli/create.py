@@ -32,6 +32,7 @@ def generate(
     from lemari.machine import threads
     from lemari.store import Fitted
     from lemari.tasks.create import MODES, create, write_created
+    from lemari.tasks.restorer import need_code
 
     if mode not in MODES:
         raise UsageError(f"--mode is {', '.join(MODES)}, not {mode!r}.")
@@ -41,6 +42,7 @@ def generate(
         raise UsageError(f"--temperature is 0 or more, not {temperature}; 1 is the prior's own.")
     path = Path(output)
     fitted = Fitted.load(find_run(run))
+    need_code(fitted, quoted(run))
     with threads(fitted.recipe.threads):
         made = create(fitted, mode, count, seed, temperature, wanted)
     write_created(path, fitted, made, mode)

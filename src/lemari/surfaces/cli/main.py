@@ -8,7 +8,17 @@ import warnings
 
 import typer
 
-from lemari.surfaces.cli import analyse, create, data, demo, models, runs, system, training
+from lemari.surfaces.cli import (
+    analyse,
+    create,
+    data,
+    demo,
+    models,
+    restoring,
+    runs,
+    system,
+    training,
+)
 
 # Older typer builds on the click package, newer ones carry their own copy: ask typer for it.
 ClickException = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
@@ -23,7 +33,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (training, demo, analyse, create, runs, models, system):
+for module in (training, demo, analyse, create, restoring, runs, models, system):
     module.register(app)
 app.add_typer(data.app, name="data")
 

@@ -109,4 +109,4 @@ def report(run: str = RUN, as_json: bool = JSON) -> None:
     progress.clear()
     where = str((folder / "report.html").resolve())
     finish(as_json, {"report": where, "findings": summary["findings"]}, f"Wrote {where}",
-           next_command(run, fitted.format.kind))  # fmt: skip
+           next_command(run, fitted))  # fmt: skip

@@ -15,6 +15,10 @@ CHANNELS = typer.Option(None, "--channels", help="1 gray, 3 colour, 4 colour wit
 FIT = typer.Option("crop", "--fit", help="How pictures are brought to size: crop, stretch, pad.")
 LABEL = typer.Option(None, "--label", help="Column or key that holds the classes.")
 DROP = typer.Option(None, "--drop", help="Column to leave out (may be repeated).")
+PATCH = typer.Option(None, "--patch", help="Train on squares of so many pixels (restoring).")
+DEGRADED = typer.Option(
+    None, "--degraded", metavar="FOLDER", help="Degraded pictures of the same names (pairs)."
+)
 SPLIT = typer.Option(None, "--split", help="train, test or all (default: test where there is one).")
 MAX_SKIPPED = typer.Option(0.5, "--max-skipped", help="Share of unusable files that is tolerated.")
 
@@ -48,6 +52,8 @@ def options(
     label: str | None = None,
     drop: list[str] | None = None,
     max_skipped: float = 0.5,
+    patch: int | None = None,
+    degraded: str | None = None,
 ) -> dict[str, Any]:
     """Keyword arguments for `open_data`, without those that say nothing."""
     given = {
@@ -59,6 +65,8 @@ def options(
         "label": label,
         "drop": tuple(drop) if drop else None,
         "max_skipped": None if max_skipped == 0.5 else max_skipped,
+        "patch": patch,
+        "degraded": None if degraded is None else str(Path(degraded).resolve()),
     }
     return {key: value for key, value in given.items() if value is not None}
 

@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import inspect
 import math
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import typer
 
 from lemari.surfaces.cli import sourcing as s
-from lemari.surfaces.cli.analyse import warn
 from lemari.surfaces.cli.show import (
     JSON,
     THREADS,
     Progress,
-    duration,
     find_run,
     finding_lines,
     finish,
     floor_line,
+    quoted,
     score_lines,
 )
+from lemari.surfaces.cli.shown import Shown, announce, sigma_line, trained_line
+from lemari.surfaces.cli.stopping import stoppable
 
 EXTRA = {"allow_extra_args": True, "ignore_unknown_options": True}
-NOT_RECIPE = {"data", "resume", "out", "as_json", "context"}
+NOT_RECIPE = {"data", "resume", "out", "as_json", "context", "task"}
 
 
 def register(app: typer.Typer) -> None:
@@ -38,6 +36,7 @@ def train(
     context: typer.Context,
     data: str = s.DATA,
     variant: str = typer.Option("vae", help="`lemari models` lists them."),
+    task: str = typer.Option(None, help="denoise, upscale or inpaint, in place of --variant."),
     network: str = typer.Option(None, help="auto, residual, mlp, mlp:300-300, chapter, ..."),
     latent: int = typer.Option(None, help="Numbers in a code (default: 16, or the network's)."),
     epochs: int = typer.Option(10, help="Passes over the data."),
@@ -48,6 +47,8 @@ def train(
     threads: int = THREADS,
     precision: str = typer.Option(None, help="auto, float32 or bfloat16."),
     held_out: float = typer.Option(0.1, help="Share held out where the data has no test part."),
+    augment: str = typer.Option("none", help="none, flip or dihedral: picture symmetries."),
+    patience: int = typer.Option(None, help="Epochs without a better one before it stops."),
     out: str = typer.Option(None, help="Folder of the run (default: a new one under runs/)."),
     resume: str = typer.Option(None, metavar="RUN", help="Go on with an interrupted run."),
     data_dir: str = s.DATA_DIR,
@@ -58,6 +59,8 @@ def train(
     label: str = s.LABEL,
     drop: list[str] = s.DROP,
     max_skipped: float = s.MAX_SKIPPED,
+    patch: int = s.PATCH,
+    degraded: str = s.DEGRADED,
     as_json: bool = JSON,
 ) -> None:
     """Train an autoencoder on DATA and write a run folder with its pictures and report.
@@ -80,18 +83,64 @@ def train(
             job = open_run(folder, loading)
             carry_on(folder, job, progress, as_json)
         return
+    variant = chosen_variant(context, task, variant)
     data, further = data_and_options(words, variant)  # pyright: ignore[reportAssignmentType]
     if data is None:
         raise UsageError("Say what to train on: `lemari train DATA`, for instance digits.")
     options = {"network": network, "latent": latent} | further
     request = Request(variant, {k: v for k, v in options.items() if v is not None}, epochs,
-                      batch_size, lr, seed, schedule, threads, precision, held_out)  # fmt: skip
-    reading = s.options(data_dir, size, shape, channels, fit, label, drop, max_skipped)
+                      batch_size, lr, seed, schedule, threads, precision, held_out, augment,
+                      patience)  # fmt: skip
+    reading = s.options(data_dir, size, shape, channels, fit, label, drop, max_skipped, patch,
+                        degraded)  # fmt: skip
+    suit_restoring(context, request, data, reading)
     job = prepare(data, request, loading, **reading)
     folder = new_folder(out, variant, data)
     with with_lock(folder):
         start(folder, job)
         carry_on(folder, job, progress, as_json)
+
+
+def given(context: typer.Context, name: str) -> bool:
+    """Whether the user gave this option."""
+    return str(context.get_parameter_source(name)).endswith("COMMANDLINE")
+
+
+def chosen_variant(context: typer.Context, task: str | None, variant: str) -> str:
+    """The variant of a task; UsageError where another one was asked for as well."""
+    from lemari.errors import UsageError
+    from lemari.tasks.pairing import variant_of
+
+    if task is None:
+        return variant
+    found = variant_of(task)
+    if given(context, "variant") and variant != found:
+        raise UsageError(f"--task {task} trains a {found}, not a {variant}; give one of the two.")
+    return found
+
+
+def suit_restoring(context: typer.Context, request, data: str, reading: dict[str, Any]) -> None:
+    """Choose what suits a restoring network and was left open: patches, batch, rate, symmetries."""
+    from lemari.tasks.pairing import VARIANT_OF, check_sizes, check_task, patch_for
+    from lemari.tasks.plan import network_of
+
+    if reading.get("degraded") and request.variant == "denoising-ae":
+        request.options.setdefault("kind", "given")
+    check_task(request.variant, request.options, reading)
+    if request.variant not in VARIANT_OF.values():
+        return
+    network = network_of(request.variant, request.options)
+    alone = {k: v for k, v in reading.items() if k != "degraded"}
+    if reading.get("degraded"):
+        check_sizes(data, reading["degraded"], **alone)
+    if "patch" not in reading:
+        scale = request.options.get("scale", 2) if request.variant == "super-resolution-ae" else 1
+        side = patch_for(data, network, scale, **alone)
+        reading |= {} if side is None else {"patch": side}
+    better = {"batch_size": 16, "lr": 2e-3, "augment": "dihedral"} if reading.get("patch") else {}
+    for name, value in better.items():
+        if not given(context, name):
+            setattr(request, name, value)
 
 
 def check_resume(context: typer.Context, folder: Path, words: list[str]) -> None:
@@ -104,14 +153,13 @@ def check_resume(context: typer.Context, folder: Path, words: list[str]) -> None
     recipe = read_recipe(folder / "recipe.json")
     data, further = data_and_options(words, recipe.variant)
     known = options_of(recipe)
-    given = {
+    asked = {
         name: value
         for name, value in read_options(context.params).items()
-        if str(context.get_parameter_source(name)).endswith("COMMANDLINE")
-        and name not in NOT_RECIPE
+        if given(context, name) and name not in NOT_RECIPE
     }
-    given |= further
-    other = [name for name, value in given.items() if known.get(name) != value]
+    asked |= further
+    other = [name for name, value in asked.items() if known.get(name) != value]
     if data is not None and data != recipe.data.name:
         same = Path(data).exists() and str(Path(data).resolve()) == recipe.data.name
         other += [] if same else ["DATA"]
@@ -174,6 +222,8 @@ def typed(name: str, text: str, parameter: inspect.Parameter) -> Any:
         if text.lower() == "none" and "None" in note:
             return None
         if "float" in note:
+            if "str" in note and ":" in text:
+                return text
             value = float(text)
             if not math.isfinite(value):
                 raise ValueError
@@ -200,93 +250,10 @@ def carry_on(folder: Path, job, progress: Progress, as_json: bool) -> None:
         floor_line(summary["floor"], job.format.schema.size),
         finding_lines(summary["findings"]),
         sigma_line(summary),
-        f"Trained {len(history)} epochs in {duration(summary['seconds'])}.",
+        trained_line(history, summary["seconds"]),
         f"Wrote {folder.resolve()}",
         f"Report {report}",
     ]
     text = "\n".join(line for line in lines if line)
     finish(as_json, summary | {"run": str(folder.resolve()), "report": str(report)}, text,
-           next_command(folder, job.format.kind))  # fmt: skip
-
-
-def sigma_line(summary: dict[str, Any]) -> str:
-    """What a learned sigma came to, and the effective beta with it."""
-    beta = summary.get("effective_beta")
-    if beta is None or summary.get("likelihood") != "Gaussian":
-        return ""
-    return f"Sigma {summary['sigma']:.4g}; effective beta (unit-variance Gaussian) {beta:.4g}."
-
-
-def announce(job, progress: Progress) -> None:
-    """What is about to be trained, on what, and how the KL counts."""
-    from lemari.layers_table import parameter_counts
-    from lemari.model import effective_beta
-    from lemari.store import build
-
-    recipe, model = job.recipe, build(job.format.schema, job.recipe)
-    shape = "x".join(map(str, job.format.schema.shape))
-    warn(progress, job.notes, job.skipped)
-    beta = effective_beta(model)
-    progress.note(
-        f"{recipe.variant}: {parameter_counts(model)['total']:,} parameters, code of "
-        f"{'x'.join(map(str, model.code))}; {len(job.train):,} examples of {shape}, "
-        f"{len(job.held_index):,} held out ({job.split}); seed {recipe.seed}, {recipe.threads} "
-        f"threads, {recipe.precision}"
-    )
-    if beta is not None:
-        learned = model.decoder.likelihood.learned
-        tail = " at the start (sigma is learned, and the effective beta with it)" if learned else ""
-        progress.note(f"effective beta (unit-variance Gaussian): {beta:.4g}{tail}")
-
-
-class Shown:
-    """Shows pulses as a passing line with the time left, and every epoch as a line that stays."""
-
-    def __init__(self, job, progress: Progress) -> None:
-        import time
-
-        self.epochs, self.progress, self.clock = job.recipe.epochs, progress, time.monotonic
-        self.begin, self.first = self.clock(), None
-
-    def __call__(self, record) -> None:
-        from lemari.types import Pulse
-
-        if isinstance(record, Pulse):
-            done = record.epoch + record.step / record.steps
-            self.progress.line(
-                f"epoch {record.epoch + 1}/{self.epochs}  step {record.step}/{record.steps}  "
-                f"loss {record.loss:.2f} nats  {self.left(done)}"
-            )
-            return
-        held = record.valid.get("loss")
-        beside = "" if held is None else f"  held out {held:.2f}"
-        self.progress.note(
-            f"epoch {record.number}/{self.epochs}  loss {record.loss:.2f}{beside} nats  "
-            f"{record.seconds:.1f} s  {self.left(record.number)}"
-        )
-
-    def left(self, done: float) -> str:
-        """Time left, from the pace since this process began."""
-        if self.first is None:
-            self.first, self.begin = done, self.clock()
-            return ""
-        pace = (self.clock() - self.begin) / max(1e-9, done - self.first)
-        return f"{duration(pace * (self.epochs - done))} left" if done < self.epochs else ""
-
-
-@contextmanager
-def stoppable() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C and SIGTERM ask for a stop at the next step; a second Ctrl-C stops at once."""
-    asked: list[int] = []
-
-    def ask(number: int, frame: Any) -> None:
-        if asked and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        asked.append(number)
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+           next_command(folder, fitted))  # fmt: skip
