@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from lemari.errors import LemariError
     from lemari.sources import open_data
     from lemari.surfaces.estimator import AE, CVAE, VAE, BetaVAE, load
-    from lemari.surfaces.restoring_estimator import DenoisingAE, InpaintingAE, SuperResolutionAE
+    from lemari.surfaces.estimator.restoring import DenoisingAE, InpaintingAE, SuperResolutionAE
 
 __version__ = "0.1.0"
 
@@ -21,9 +21,9 @@ PLACES = {
     "VAE": "lemari.surfaces.estimator",
     "BetaVAE": "lemari.surfaces.estimator",
     "CVAE": "lemari.surfaces.estimator",
-    "DenoisingAE": "lemari.surfaces.restoring_estimator",
-    "InpaintingAE": "lemari.surfaces.restoring_estimator",
-    "SuperResolutionAE": "lemari.surfaces.restoring_estimator",
+    "DenoisingAE": "lemari.surfaces.estimator.restoring",
+    "InpaintingAE": "lemari.surfaces.estimator.restoring",
+    "SuperResolutionAE": "lemari.surfaces.estimator.restoring",
     "load": "lemari.surfaces.estimator",
     "open_data": "lemari.sources",
     "LemariError": "lemari.errors",

@@ -170,7 +170,7 @@ def test_pairs_choose_the_kind_and_are_scored(cli, pictures, tmp_path):
         assert degraded["name"] == "degraded" and 17 < degraded["value"] < 20  # sigma 30 of 255
         cli.done("restore", run, noisy, "-o", tmp_path / f"{size}-out")
         cli.done("evaluate", run)
-        assert "leave out DATA" in cli.refused(2, "evaluate", run, pictures / "colour")
+        assert "leave out DATA" in cli.refused(2, "evaluate", run, noisy)
 
 
 @pytest.mark.parametrize("size", ["small", "large"])
@@ -207,10 +207,6 @@ def test_blind_spot_training_cleans_pictures_that_are_all_noisy(cli, tmp_path):
     assert after < before / 2
 
 
-class Enough(Exception):
-    """Raised in the place of a kill."""
-
-
 @pytest.mark.parametrize("pairs", [False, True], ids=["noise", "pairs"])
 def test_an_interrupted_patch_run_goes_on_to_the_same_weights(
     cli, pictures, tmp_path, monkeypatch, no_finish, pairs
@@ -228,11 +224,12 @@ def test_an_interrupted_patch_run_goes_on_to_the_same_weights(
     @contextmanager
     def stop_soon():
         asked = []
-        yield lambda: len(asked) > 2 or asked.append(1)
+        yield lambda: len(asked) > 6 or asked.append(1)
 
+    monkeypatch.setattr("lemari.train.PULSE_SECONDS", 0)
     with monkeypatch.context() as patch:
         patch.setattr(training, "stoppable", stop_soon)
-        assert "all is saved" in cli.refused(1, *words, "--out", run)
+        assert "Stopped in epoch 1 at step" in cli.refused(1, *words, "--out", run)
     assert not (run / "weights.safetensors").exists() and (run / "checkpoints").is_dir()
     fault = cli.refused(2, "train", "--resume", run, "--patch", "16")
     assert "patch" in fault and "new run" in fault

@@ -268,4 +268,6 @@ def _remarks(source: ImageSource) -> list[str]:
         notes.append("transparent pictures are laid over white")
     if any(h.deep for h in headers) and not source.deep:
         notes.append("16-bit pictures are brought to 8 bits, because not all are 16-bit gray")
+    if any(h.wide for h in headers):
+        notes.append("16-bit colour pictures are brought to 8 bits")
     return notes

@@ -43,6 +43,7 @@ class Header:
     alpha: bool
     deep: bool
     animated: bool
+    wide: bool = False  # 16-bit colour, of which Pillow gives 8 bits
 
 
 _lock = threading.Lock()
@@ -88,6 +89,7 @@ def read_header(file: IO[bytes], max_pixels: int) -> Header:
                 alpha=picture.mode in ALPHA or "transparency" in picture.info,
                 deep=picture.mode in DEEP,
                 animated=picture.format != "MPO" and bool(getattr(picture, "is_animated", False)),
+                wide=_wide(picture, file),
             )
     except Unusable:
         raise
@@ -95,6 +97,17 @@ def read_header(file: IO[bytes], max_pixels: int) -> Header:
         raise Unusable(f"not a {KNOWN} picture, or its header is broken") from None
     except Exception as error:
         raise Unusable(_short(error)) from None
+
+
+def _wide(picture: Image.Image, file: IO[bytes]) -> bool:
+    """Whether a PNG holds colour of 16 bits: the depth is byte 24 of the file."""
+    if picture.format != "PNG" or picture.mode in DEEP:
+        return False
+    at = file.tell()
+    file.seek(24)
+    depth = file.read(1)
+    file.seek(at)
+    return depth == b"\x10"
 
 
 def _orientation(picture: Image.Image) -> int:

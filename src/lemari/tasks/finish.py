@@ -85,7 +85,8 @@ def finish_restorer(
     """The same for a network without a bottleneck, which has no code to show."""
     _, held = job.feeds()
     with threads(job.recipe.threads):
-        losses = {"loss": history[-1]["valid"].get("loss")} if history else {"loss": None}
+        last: dict[str, Any] = history[-1]["valid"] if history else {}
+        losses: dict[str, Any] = {"loss": last.get("loss")}
         nothing = np.empty((0, 0), np.float32)
         found = restored(folder, fitted, job, say)
         e = Evaluation(found, nothing, nothing, None, None, losses=losses)

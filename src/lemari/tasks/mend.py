@@ -91,7 +91,8 @@ def note(found: Mended, name: str, clean: Tensor, made: Tensor) -> None:
     kept = found.ssim.setdefault(name, [])
     if min(clean.shape[2:]) >= SMALLEST_SSIM:
         for a, b in zip(clean[: MOST_SSIM - len(kept)], made, strict=False):
-            kept.append(ssim(*(np.moveaxis(p.double().numpy(), 0, -1) for p in (a, b))))
+            x, y = (np.moveaxis(p.double().numpy(), 0, -1) for p in (a, b))
+            kept.append(ssim(x, y))
 
 
 def linear(model: Autoencoder, train: Feed, seed: int) -> Wiener | None:

@@ -122,7 +122,7 @@ def super_resolution_ae(
     corrupt = Downscale(scale, down, back=not direct)
     corrupt.shape_of(data.shape)
     further = {"scale": scale} if direct else {"planes": 0}
-    return restoring(data, corrupt, network, latent, likelihood, **further)
+    return restoring(data, corrupt, network, latent, likelihood, "everywhere", **further)
 
 
 def inpainting_ae(

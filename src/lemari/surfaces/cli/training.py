@@ -18,7 +18,6 @@ from lemari.surfaces.cli.show import (
     finding_lines,
     finish,
     floor_line,
-    quoted,
     score_lines,
 )
 from lemari.surfaces.cli.shown import Shown, announce, sigma_line, trained_line

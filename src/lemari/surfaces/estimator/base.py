@@ -266,9 +266,9 @@ CLASSES = {cls.variant: cls for cls in (AE, VAE, BetaVAE, CVAE)}
 
 def classes() -> dict[str, type[AutoencoderEstimator]]:
     """The named estimator of each variant that has one."""
-    from lemari.surfaces import restoring_estimator
+    from lemari.surfaces.estimator import restoring
 
-    return CLASSES | restoring_estimator.CLASSES
+    return CLASSES | restoring.CLASSES
 
 
 def load(path: str | os.PathLike[str]) -> AutoencoderEstimator:

@@ -14,7 +14,7 @@ from lemari.feed import Feed
 from lemari.formats import ImageFormat
 from lemari.latents.point import NoPrior
 from lemari.noise_level import estimate_noise
-from lemari.surfaces.estimator import AutoencoderEstimator, estimator
+from lemari.surfaces.estimator.base import AutoencoderEstimator, estimator
 from lemari.tasks.mend import degraded_and_restored
 from lemari.tasks.restorer import ModelRestorer
 from lemari.types import Finding
