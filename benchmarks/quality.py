@@ -19,7 +19,8 @@ from pathlib import Path
 from lemari.files import finite_or_none
 from lemari.machine import describe, threads
 from lemari.tasks.evaluate import evaluate
-from lemari.tasks.fit import prepare, start, train_in, with_lock
+from lemari.tasks.fit import start, train_in, with_lock
+from lemari.tasks.job import prepare
 from lemari.tasks.plan import Request
 
 RESULTS = Path(__file__).parent / "results"

@@ -20,7 +20,8 @@ import time
 from pathlib import Path
 
 from lemari.store import Fitted
-from lemari.tasks.fit import prepare, start, train_in, with_lock
+from lemari.tasks.fit import start, train_in, with_lock
+from lemari.tasks.job import prepare
 from lemari.tasks.plan import Request
 from lemari.tasks.restorer import MODELS
 from lemari.types import Epoch

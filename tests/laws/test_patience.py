@@ -14,8 +14,9 @@ from lemari.errors import Diverged, UsageError
 from lemari.feed import Feed
 from lemari.formats import format_from_json
 from lemari.store import Fitted
-from lemari.tasks.fit import job_of, start, train_in
+from lemari.tasks.fit import start, train_in
 from lemari.tasks.history import keep_history, kept_epoch
+from lemari.tasks.job import job_of
 from lemari.tasks.plan import Request, hold_out, recipe_for, set_apart
 from lemari.train import Plan, Training, measure
 from lemari.types import Epoch, Rows

@@ -25,8 +25,8 @@ from lemari.tasks.diagnose import diagnose
 from lemari.tasks.draw import Scene, draw_all
 from lemari.tasks.embed import reconstruct, write_codes
 from lemari.tasks.evaluate import Evaluation, Score, evaluate
-from lemari.tasks.fit import Job
 from lemari.tasks.history import kept_epoch
+from lemari.tasks.job import Job
 from lemari.tasks.mend import degraded_and_restored, mend, scores
 from lemari.tasks.restorer import TASKS
 from lemari.types import Finding

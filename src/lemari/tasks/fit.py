@@ -3,164 +3,33 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from lemari.checkpoint import restore, save_checkpoint
 from lemari.errors import DataError, Diverged, RunError
 from lemari.feed import Feed
 from lemari.files import read_json, sweep, write_json
-from lemari.formats import Format, format_from_json
+from lemari.formats import format_from_json
 from lemari.lock import owned
 from lemari.machine import describe, threads
 from lemari.report import write_report
-from lemari.sources import open_data
-from lemari.store import DataReference, Fitted, Recipe, build, read_recipe
+from lemari.store import Fitted, build, read_recipe
 from lemari.tasks.generate import settle
 from lemari.tasks.history import keep_history, note
-from lemari.tasks.pairing import load_pairs
-from lemari.tasks.plan import (
-    Request,
-    fingerprint,
-    hold_out,
-    network_of,
-    recipe_for,
-    set_apart,
-    sized,
-)
+from lemari.tasks.job import Job, reopen
 from lemari.train import Training
-from lemari.types import Epoch, Finding, Pulse, Rows, Skipped
+from lemari.types import Epoch, Finding, Pulse
 
 CHECKPOINT_SECONDS = 60.0
 SETTLED = 20_000  # training codes that a fitted prior is taken from
-SAVED_OPTIONS = ("data_dir", "shape", "label", "size", "channels", "fit", "drop", "max_skipped",
-                 "patch", "degraded")  # fmt: skip
 
 
 class Interrupted(RunError):
     """Training was stopped on request; everything is saved and it can go on."""
-
-
-@dataclass
-class Job:
-    """Data, format and recipe of one training."""
-
-    recipe: Recipe
-    format: Format
-    rows: Rows
-    train: np.ndarray  # positions in `rows`
-    held: Rows
-    held_index: np.ndarray
-    notes: list[str]
-    valid_index: np.ndarray | None = None  # positions in `rows` that early stopping looks at
-    given: Rows | None = None  # the degraded pictures that go with `rows`
-
-    def feed(self, rows: Rows, index: np.ndarray) -> Feed:
-        given = None if self.given is None else self.given.x
-        return Feed(rows.x, rows.y, self.format, index, given=given)
-
-    def feeds(self) -> tuple[Feed, Feed]:
-        """Training rows and held-out rows as the model sees them."""
-        return self.feed(self.rows, self.train), self.feed(self.held, self.held_index)
-
-    def watched(self) -> Feed:
-        """The rows for the loss at each epoch's end: validation rows, or else held-out rows."""
-        if self.valid_index is None:
-            return self.feeds()[1]
-        return self.feed(self.rows, self.valid_index)
-
-    @property
-    def skipped(self) -> tuple[Skipped, ...]:
-        """What was passed over, in the training part and in a test part of its own."""
-        return self.rows.skipped + (() if self.held is self.rows else self.held.skipped)
-
-    @property
-    def split(self) -> str:
-        if self.recipe.data.official_split:
-            return "test"
-        same = len(self.held_index) == len(self.rows)
-        return "training rows, none held out" if same else "held out"
-
-
-def prepare(data: str, request: Request, progress=None, **source_options: Any) -> Job:
-    """Open the data, learn its format, and make the recipe whole.
-
-    `degraded` among the options names the degraded pictures of pairs.
-    """
-    reading = {k: v for k, v in source_options.items() if k != "degraded"}
-    source = open_data(data, progress=progress, **reading)
-    fmt, note = sized(source.learn(), network_of(request.variant, request.options))
-    rows = source.load(fmt)
-    reference = DataReference(
-        name=str(Path(data).resolve()) if os.path.exists(data) else data,
-        options={k: plain(source_options[k]) for k in SAVED_OPTIONS if source_options.get(k)}
-        | located(source_options),
-        rows=len(rows),
-        fingerprint=fingerprint(rows),
-        official_split=source.official_split,
-    )
-    recipe = recipe_for(fmt.schema, request, reference)
-    return job_of(recipe, fmt, rows, [*source.notes, *([note] if note else [])], source_options)
-
-
-def located(options: dict[str, Any]) -> dict[str, str]:
-    """Where the degraded pictures of pairs lie, so that a resume finds them from anywhere."""
-    return {k: str(Path(options[k]).resolve()) for k in ("degraded",) if options.get(k)}
-
-
-def plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value if not isinstance(
-        value, Path) else str(value)  # fmt: skip
-
-
-def job_of(recipe: Recipe, fmt: Format, rows: Rows, notes: list[str], options: dict) -> Job:
-    """Split the rows, or take the publisher's test rows where there are some.
-
-    With patience, a tenth of the training rows is set apart as validation rows.
-    """
-    reading = {k: v for k, v in options.items() if k != "degraded"}
-    given = None
-    if options.get("degraded"):
-        given = load_pairs(options["degraded"], rows, fmt, **reading)
-    if recipe.data.official_split and given is None:
-        held = open_data(recipe.data.name, split="test", **reading).load(fmt)
-        train, index = np.arange(len(rows)), np.arange(len(held))
-    else:
-        held = rows
-        split = getattr(rows.x, "split", lambda *how: hold_out(len(rows), *how))
-        train, index = split(recipe.held_out, recipe.seed)
-    valid = None
-    if recipe.patience:
-        train, valid = set_apart(train, recipe.seed)
-    return Job(recipe, fmt, rows, train, held, index, notes, valid, given)
-
-
-def reopen(recipe: Recipe, fmt: Format, progress=None, strict: bool = True) -> Job:
-    """The job of a run folder. DataError when its data is gone, RunError when it has changed.
-
-    Unless `strict`, other labels do not count as a change.
-    """
-    name, options = recipe.data.name, dict(recipe.data.options)
-    if name is None:
-        raise RunError("This model was trained on an array in memory; give the data again.")
-    for key in ("shape", "size", "drop"):
-        if key in options:
-            options[key] = tuple(options[key])
-    reading = {k: v for k, v in options.items() if k != "degraded"}
-    source = open_data(name, progress=progress, **reading)
-    rows = source.load(fmt)
-    if fingerprint(rows) != recipe.data.fingerprint and (strict or len(rows) != recipe.data.rows):
-        raise RunError(
-            f"The data at {name} is not what this run was trained on ({len(rows)} rows now, "
-            f"{recipe.data.rows} then, or other values); restore it, or start a new run."
-        )
-    return job_of(recipe, fmt, rows, list(source.notes), options)
 
 
 def new_folder(out: str | None, variant: str, data: str) -> Path:

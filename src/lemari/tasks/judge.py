@@ -8,7 +8,7 @@ from lemari.errors import DataError, RunError, UsageError
 from lemari.feed import Feed
 from lemari.sources.patches import Patches
 from lemari.store import Fitted
-from lemari.tasks.fit import Job, reopen
+from lemari.tasks.job import Job, reopen
 from lemari.tasks.plan import fingerprint, hold_out
 from lemari.types import Rows
 

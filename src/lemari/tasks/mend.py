@@ -17,7 +17,7 @@ from lemari.metrics.wiener import WIDEST, Wiener, fit_wiener, median
 from lemari.model import Autoencoder
 from lemari.tasks.evaluate import Score
 from lemari.train import mix, random_state
-from lemari.types import Batch
+from lemari.types import Batch, View
 
 BLOCK, MOST, MOST_SSIM, FITTED = 64, 2000, 200, 12_000
 SMALLEST_SSIM = 11
@@ -33,26 +33,32 @@ class Mended:
     noisy: bool = False  # no clean pictures are known: scores are against the noisy ones
 
 
+def degraded(
+    model: Autoencoder, feed: Feed, seed: int, most: int = MOST
+) -> Iterator[tuple[Batch, View, Tensor]]:
+    """(batch, view, degraded at full size) of up to `most` rows.
+
+    The degradation is drawn from the seed, so the same rows are always degraded alike.
+    """
+    for number, batch in enumerate(feed.batches(BLOCK, np.arange(min(most, len(feed))))):
+        with random_state(mix(seed, number)):
+            view = spoil(model, batch)
+        low = view.x[:, : model.data.shape[0]]
+        if low.shape[2:] != batch.x.shape[2:]:
+            low = upscale(low, (batch.x.shape[2], batch.x.shape[3]))
+        yield batch, view, low
+
+
 @torch.no_grad()
 def degraded_and_restored(
     model: Autoencoder, feed: Feed, seed: int, most: int = MOST
 ) -> Iterator[tuple[Batch, Tensor, Tensor]]:
-    """(batch, degraded at full size, restored in [0, 1]) of up to `most` rows.
-
-    The degradation is drawn from the seed, so the same rows are always degraded alike.
-    """
+    """(batch, degraded at full size, restored in [0, 1]) of up to `most` rows."""
     model.eval()
-    channels = model.data.shape[0]
-    for number, batch in enumerate(feed.batches(BLOCK, np.arange(min(most, len(feed))))):
-        with random_state(mix(seed, number)):
-            view = spoil(model, batch)
+    for batch, view, low in degraded(model, feed, seed, most):
         c = model.condition(batch)
         q = model.encode(view, c)
-        restored = model.decode(q.mean.unsqueeze(0), c).mean[0]
-        low = view.x[:, :channels]
-        if low.shape[2:] != batch.x.shape[2:]:
-            low = upscale(low, (batch.x.shape[2], batch.x.shape[3]))
-        yield batch, low, restored.clamp(0, 1)
+        yield batch, low, model.decode(q.mean.unsqueeze(0), c).mean[0].clamp(0, 1)
 
 
 def spoil(model: Autoencoder, batch: Batch):
@@ -101,8 +107,8 @@ def linear(model: Autoencoder, train: Feed, seed: int) -> Wiener | None:
         return None
     if isinstance(model.corrupt, BlindSpot):
         return None
-    pairs = degraded_and_restored(model, train, mix(seed, 1), FITTED)
-    return fit_wiener((low.flatten(1).numpy(), b.x.flatten(1).numpy()) for b, low, _ in pairs)
+    pairs = degraded(model, train, mix(seed, 1), FITTED)
+    return fit_wiener((low.flatten(1).numpy(), b.x.flatten(1).numpy()) for b, _, low in pairs)
 
 
 def scores(found: Mended, split: str) -> list[Score]:

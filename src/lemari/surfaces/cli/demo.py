@@ -20,7 +20,8 @@ def demo(
     as_json: bool = JSON,
 ) -> None:
     """Train a 2-d VAE on the 1,797 handwritten digits that ship with scikit-learn."""
-    from lemari.tasks.fit import new_folder, prepare, start, with_lock
+    from lemari.tasks.fit import new_folder, start, with_lock
+    from lemari.tasks.job import prepare
     from lemari.tasks.plan import Request
 
     progress = Progress(as_json)

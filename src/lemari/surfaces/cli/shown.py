@@ -12,7 +12,7 @@ def trained_line(history: list[dict], seconds: float) -> str:
     """How long training took, and which epoch's weights were kept when it was stopped early."""
     best = [record["number"] for record in history if record.get("best")]
     kept = f"; best epoch {best[-1]} of {len(history)} kept" if best else ""
-    return f"Trained {len(history)} epochs in {duration(seconds)}{kept}."
+    return f"Trained {len(history)} epoch{'s' * (len(history) != 1)} in {duration(seconds)}{kept}."
 
 
 def sigma_line(summary: dict[str, Any]) -> str:

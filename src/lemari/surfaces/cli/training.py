@@ -68,7 +68,8 @@ def train(
     show VARIANT` lists them.
     """
     from lemari.errors import UsageError
-    from lemari.tasks.fit import new_folder, open_run, prepare, start, with_lock
+    from lemari.tasks.fit import new_folder, open_run, start, with_lock
+    from lemari.tasks.job import prepare
     from lemari.tasks.plan import Request
 
     progress = Progress(as_json)
