@@ -82,9 +82,10 @@ def quality(name: str, records: list[dict]) -> list[str]:
             )
     lines.append("")
     for data, group in groups.items():
-        seconds, first = [r["train_seconds"] for r in group], group[0]
+        seconds, first = [r["train_seconds"] for r in group if r["train_seconds"]], group[0]
+        took = f"{statistics.mean(seconds):.0f} s" if seconds else "time not taken (it was paused)"
         lines.append(
-            f"{data}: {first['epochs']} epochs, {statistics.mean(seconds):.0f} s of "
+            f"{data}: {first['epochs']} epochs, {took} of "
             f"training on {first['threads']} thread(s), {first['precision']}. Command: "
             f"`python benchmarks/quality.py {name} --data {data} --seeds "
             f"{' '.join(str(r['seed']) for r in group)} --threads {first['threads']}`"
