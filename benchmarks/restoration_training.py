@@ -42,6 +42,16 @@ SETTINGS: dict[str, dict] = {
         for name in ("mnist", "fashion-mnist")
     },
     **{
+        f"{name}-denoise-{level}": {
+            "data": name,
+            "variant": "denoising-ae",
+            "options": {"noise": str(level), "kind": "clipped"},
+            "epochs": epochs,
+            **SMALL,
+        }
+        for name, level, epochs in (("mnist", 0.3, 6), ("mnist", 0.5, 6), ("fashion-mnist", 0.3, 5))
+    },
+    **{
         f"{name}-x2": {
             "data": name,
             "variant": "super-resolution-ae",

@@ -1,7 +1,7 @@
 """Picture files as they are: pixels at their own depth and size, and what to write back.
 
-The same format, depth and metadata come out as went in. Pixels are never turned: the EXIF
-orientation stays beside them.
+The same format, depth and metadata come out as went in. Pixels are not turned, the EXIF
+orientation stays beside them; only a TIFF that Pillow turns upright stays upright.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ MOST_BYTES = 4 << 30
 TIFF_KEPT = (269, 270, 271, 272, 274, 282, 283, 296, 305, 306, 315, 316, 33432, 34665, 34853)
 TIFF_TEXT = (269, 270, 271, 272, 305, 306, 315, 316, 33432)
 ORIENTATION, BITS, X_DPI, Y_DPI, UNIT, PROFILE = 274, 258, 282, 283, 296, 34675
+PHOTOMETRIC, WHITE_IS_ZERO, BLACK_IS_ZERO, RGB = 262, 0, 1, 2
 DEEP = ("I;16", "I;16B", "I;16L", "I;16N")
 
 
@@ -97,11 +98,19 @@ def from_pillow(picture: ImageFile.ImageFile, kind: str, content: bytes) -> Pict
     if picture.mode in ("I", "F", "LAB", "HSV"):
         raise Unusable(f"pixels of the kind {picture.mode}; save it with 8 or 16 bits as RGB")
     if picture.mode in DEEP:
-        return Picture(np.asarray(picture).astype(np.uint16)[..., None], None, kind, info)
+        return Picture(deep_gray(picture), None, kind, info)
     values = np.array(as_plain(picture))
     if kind == "BMP" and values.ndim == 3 and values.shape[2] == 4:
         raise Unusable("a BMP with transparency; save it as PNG")
     return Picture(*split(values), kind, info, note)
+
+
+def deep_gray(picture: ImageFile.ImageFile) -> np.ndarray:
+    """Gray of 16 bits (H, W, 1), 0 for black; Pillow leaves a TIFF as it is where 0 is white."""
+    values, tags = np.asarray(picture).astype(np.uint16)[..., None], getattr(picture, "tag_v2", {})
+    if max(tags.get(BITS, (16,))) != 16:
+        raise Unusable(f"{max(tags[BITS])} bits; save it with 8 or 16 bits")
+    return 65535 - values if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO else values
 
 
 def as_plain(picture: Image.Image) -> Image.Image:
@@ -174,6 +183,9 @@ def decode_deep_tiff(content: bytes, picture: ImageFile.ImageFile) -> Picture:
     try:
         with tifffile.TiffFile(io.BytesIO(content)) as file:
             page = file.pages[0]
+            colours = int(page.photometric)  # pyright: ignore[reportAttributeAccessIssue]
+            if colours not in (BLACK_IS_ZERO, RGB):
+                raise Unusable("16 bits in a colour space that is not read; save it as RGB")
             values, separate = page.asarray(), int(page.planarconfig or 1) == 2  # pyright: ignore[reportAttributeAccessIssue]
     except ValueError as fault:
         if "imagecodecs" not in str(fault):

@@ -34,7 +34,10 @@ def deep_png(content: bytes) -> np.ndarray:
     """The values (H, W, 1 to 4) uint16 of a PNG of 16 bits, row by row."""
     import png
 
-    width, height, rows, info = png.Reader(bytes=content).asDirect()
+    reader = png.Reader(bytes=content)
+    reader.preamble()
+    reader.sbit = None  # else values would be shifted to the bits that were once significant
+    width, height, rows, info = reader.asDirect()
     values = np.empty((height, width * info["planes"]), np.uint16)
     for i, row in enumerate(rows):
         values[i] = row

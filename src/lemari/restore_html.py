@@ -14,9 +14,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from lemari.files import write
 from lemari.png_files import encode_png
+from lemari.sources.base import shown
 
 MOST, STRIP = 12, 6  # pictures on the page and in the strip
-WHOLE, OVERVIEW, CROP = 2_000_000, 1024, 256  # pixels shown whole; sides of what is shown instead
+WHOLE, OVERVIEW, CROP = 500_000, 1024, 256  # pixels shown whole; sides of what is shown instead
 SMALL, ENLARGED, GAP, LINE = 64, 4, 12, 22  # the strip: crops, their enlargement, spaces in pixels
 PAPER, INK, MUTED = "#FBFAF7", "#23272E", "#6A6F78"
 VERBS = {"denoise": "Noise removed", "upscale": "Enlarged", "inpaint": "Places filled"}
@@ -46,6 +47,7 @@ class Page:
         if len(self.pairs) >= MOST:
             self.left_out += 1
             return
+        name = shown(name)
         old, new = eight_bit(before), eight_bit(after)
         self.pairs.append((name, facts, views(old, new)))
         if len(self.crops) < STRIP:
@@ -147,8 +149,8 @@ def document(page: Page, task: str) -> str:
     )
 
 
-def section(name: str, facts: str, shown: list[View], before: str) -> str:
-    parts = "".join(viewer(name, one, before) for one in shown)
+def section(name: str, facts: str, pairs: list[View], before: str) -> str:
+    parts = "".join(viewer(name, one, before) for one in pairs)
     name = escape(name)
     return f'<section><h2>{name}</h2>{parts}<p class="facts">{escape(facts)}</p></section>'
 

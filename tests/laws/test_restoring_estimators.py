@@ -63,6 +63,7 @@ def test_inpainting_keeps_what_was_measured(digits):
     "model",
     [
         DenoisingAE(noise="x"), DenoisingAE(noise=-1), DenoisingAE(kind="rain"),
+        DenoisingAE(kind="jpeg"),
         SuperResolutionAE(scale=7), SuperResolutionAE(scale=1), InpaintingAE(mask=1.5),
         DenoisingAE(network="upscale"), DenoisingAE(latent=3), InpaintingAE(network="nothing"),
     ],

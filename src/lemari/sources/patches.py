@@ -54,7 +54,7 @@ class Patches:
         if isinstance(wanted, slice):
             wanted = np.arange(*wanted.indices(len(self)))
         out = np.empty((len(wanted), *self.shape[1:]), self.dtype)
-        owners = np.searchsorted(self.firsts, wanted, side="right") - 1
+        owners = self.owners(wanted)
         for at, (position, owner) in enumerate(zip(wanted, owners, strict=True)):
             row, column = divmod(position - self.firsts[owner], len(self.columns[owner]))
             top, left = self.rows[owner][row], self.columns[owner][column]
@@ -76,9 +76,8 @@ class Patches:
         count = len(self.sizes)
         order = np.random.default_rng([seed & 0xFFFFFFFF, 20260102]).permutation(count)
         held = order[: min(count - 1, max(1, round(share * count)))] if share else order[:0]
-        owners = np.repeat(np.arange(count), np.diff(self.firsts))
-        aside = np.isin(owners, held)
         everything = np.arange(len(self))
+        aside = np.isin(self.owners(everything), held)
         if not aside.any():
             return everything, everything
         apart = [p for number in np.sort(held) for p in self.apart(number)]
@@ -87,6 +86,24 @@ class Patches:
     def all_apart(self) -> np.ndarray:
         """Positions of patches of all pictures that do not overlap."""
         return np.array([p for number in range(len(self.sizes)) for p in self.apart(number)], int)
+
+    def set_apart(self, train: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Training patches, and for early stopping validation patches of a tenth of the pictures.
+
+        No picture is on both sides, except a single one.
+        """
+        owners = self.owners(train)
+        pictures = np.unique(owners)
+        if len(pictures) < 2:
+            return train, train
+        order = np.random.default_rng([seed & 0xFFFFFFFF, 20260103]).permutation(pictures)
+        valid = np.sort(order[: max(1, round(len(pictures) / 10))])
+        chosen = [p for number in valid for p in self.apart(number)]
+        return train[~np.isin(owners, valid)], np.array(chosen, np.int64)
+
+    def owners(self, positions: np.ndarray) -> np.ndarray:
+        """The number of the picture that each patch is cut from."""
+        return np.searchsorted(self.firsts, positions, side="right") - 1
 
     def apart(self, number: int) -> list[int]:
         """Positions of patches of one picture that do not overlap."""

@@ -141,7 +141,8 @@ def job_of(
         train, index = split(recipe.held_out, recipe.seed)
     valid = None
     if recipe.patience:
-        train, valid = set_apart(train, recipe.seed)
+        apart = getattr(rows.x, "set_apart", set_apart)
+        train, valid = apart(train, recipe.seed)
     return Job(recipe, fmt, rows, train, held, index, notes, valid, given)
 
 

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lemari.corrupt import BlindSpot, Downscale
+from lemari.corrupt import BlindSpot, Downscale, Missing
 from lemari.degrade import upscale
 from lemari.feed import Feed
 from lemari.metrics.restoration import ssim
-from lemari.metrics.wiener import WIDEST, Wiener, fit_wiener, median
+from lemari.metrics.wiener import WIDEST, Wiener, fit_wiener, median, neighbours
 from lemari.model import Autoencoder
 from lemari.tasks.evaluate import Score
 from lemari.train import mix, random_state
@@ -30,7 +30,7 @@ class Mended:
     psnr: dict[str, list[float]] = field(default_factory=dict)
     ssim: dict[str, list[float]] = field(default_factory=dict)
     shown: dict[str, np.ndarray] = field(default_factory=dict)
-    noisy: bool = False  # no clean pictures are known: scores are against the noisy ones
+    noisy: bool = False  # no clean pictures are known: hidden pixels are compared
 
 
 def degraded(
@@ -42,7 +42,7 @@ def degraded(
     """
     for number, batch in enumerate(feed.batches(BLOCK, np.arange(min(most, len(feed))))):
         with random_state(mix(seed, number)):
-            view = spoil(model, batch)
+            view = model.corrupt(batch)
         low = view.x[:, : model.data.shape[0]]
         if low.shape[2:] != batch.x.shape[2:]:
             low = upscale(low, (batch.x.shape[2], batch.x.shape[3]))
@@ -50,52 +50,78 @@ def degraded(
 
 
 @torch.no_grad()
-def degraded_and_restored(
+def everything(
     model: Autoencoder, feed: Feed, seed: int, most: int = MOST
-) -> Iterator[tuple[Batch, Tensor, Tensor]]:
-    """(batch, degraded at full size, restored in [0, 1]) of up to `most` rows."""
+) -> Iterator[tuple[Batch, View, Tensor, Tensor]]:
+    """(batch, view, degraded at full size, restored in [0, 1]) of up to `most` rows."""
     model.eval()
     for batch, view, low in degraded(model, feed, seed, most):
         c = model.condition(batch)
         q = model.encode(view, c)
-        yield batch, low, model.decode(q.mean.unsqueeze(0), c).mean[0].clamp(0, 1)
+        made = model.decode(q.mean.unsqueeze(0), c).mean[0].clamp(0, 1)
+        yield batch, view, low, made if view.seen is None else torch.where(view.seen > 0, low, made)
 
 
-def spoil(model: Autoencoder, batch: Batch):
-    """The view to restore from; a model trained blind sees the noisy picture whole."""
-    if isinstance(model.corrupt, BlindSpot):
-        return model.corrupt.given(batch.x)
-    return model.corrupt(batch)
+def degraded_and_restored(
+    model: Autoencoder, feed: Feed, seed: int, most: int = MOST
+) -> Iterator[tuple[Batch, Tensor, Tensor]]:
+    """(batch, degraded, restored): pixels that are not missing are kept, as `restore` does it."""
+    for batch, _, low, made in everything(model, feed, seed, most):
+        yield batch, low, made
 
 
 def mend(model: Autoencoder, train: Feed, held: Feed, seed: int = 0) -> Mended:
     """PSNR and SSIM of each held-out picture, restored by the model and by the baselines."""
-    first = "bicubic" if isinstance(model.corrupt, Downscale) else "degraded"
-    blind = isinstance(model.corrupt, BlindSpot)
-    wiener, found = linear(model, train, seed), Mended(noisy=blind)
-    for batch, low, restored in degraded_and_restored(model, held, seed):
-        ways = {"restored": restored, first: low.clamp(0, 1), "median": median(low).clamp(0, 1)}
-        if blind:
-            ways.pop(first)
-        if first == "bicubic":
-            ways.pop("median")
+    wiener = linear(model, train, seed)
+    found = Mended(noisy=isinstance(model.corrupt, BlindSpot))
+    for batch, view, low, restored in everything(model, held, seed):
+        ways = {"restored": restored, **baselines(model, view, low)}
         if wiener:
             flat = wiener.restore(low.flatten(1).numpy()).reshape(batch.x.shape)
-            ways["linear filter"] = torch.from_numpy(flat).float().clamp(0, 1)
+            ways["linear filter"] = torch.from_numpy(flat).float()
+        if view.seen is not None:  # as the model does, all keep what is not missing
+            ways = {k: torch.where(view.seen > 0, low, made) for k, made in ways.items()}
+        ways = {k: made.clamp(0, 1) for k, made in ways.items()}
         for name, made in ways.items():
-            note(found, name, batch.x, made)
+            note(found, name, batch.x, made, view.seen if found.noisy else None)
         if not found.shown:
-            clean = {"noisy" if blind else "clean": batch.x}
-            found.shown = {k: v[:10].numpy() for k, v in (ways | clean).items()}
+            found.shown = examples(model, batch, ways, found.noisy)
     return found
 
 
-def note(found: Mended, name: str, clean: Tensor, made: Tensor) -> None:
-    """Add the scores of a batch of pictures."""
-    error = (clean - made).double().square().flatten(1).mean(1).clamp(min=1e-12)
-    found.psnr.setdefault(name, []).extend((-10 * error.log10()).tolist())
+def baselines(model: Autoencoder, view: View, low: Tensor) -> dict[str, Tensor]:
+    """What needs no training: the degraded picture, and a simple filter of it."""
+    if isinstance(model.corrupt, Downscale):
+        return {"bicubic": low}
+    if isinstance(model.corrupt, Missing) and view.seen is not None:
+        return {"degraded": low, "mean of neighbours": neighbours(low, view.seen)}
+    return {"degraded": low, "median": median(low)}
+
+
+@torch.no_grad()
+def examples(model: Autoencoder, batch: Batch, ways: dict[str, Tensor], noisy: bool) -> dict:
+    """Ten pictures of each way; a model trained on noisy ones is shown restoring them whole."""
+    first = Batch(batch.x[:10])
+    rows = {"clean": first.x, **ways}
+    if noisy:
+        c = model.condition(first)
+        q = model.encode(model.corrupt.given(first.x), c)
+        made = model.decode(q.mean.unsqueeze(0), c).mean[0].clamp(0, 1)
+        rows = {"noisy": first.x, "restored": made}
+    return {name: made[:10].numpy() for name, made in rows.items()}
+
+
+def note(found: Mended, name: str, clean: Tensor, made: Tensor, seen: Tensor | None) -> None:
+    """Add the scores of a batch of pictures; of the unseen pixels alone where `seen` is given."""
+    squares = (clean - made).double().square()
+    if seen is None:
+        error = squares.flatten(1).mean(1)
+    else:
+        hidden = (1 - seen).double().expand_as(squares)
+        error = (squares * hidden).flatten(1).sum(1) / hidden.flatten(1).sum(1).clamp(min=1)
+    found.psnr.setdefault(name, []).extend((-10 * error.clamp(min=1e-12).log10()).tolist())
     kept = found.ssim.setdefault(name, [])
-    if min(clean.shape[2:]) >= SMALLEST_SSIM:
+    if seen is None and min(clean.shape[2:]) >= SMALLEST_SSIM:
         for a, b in zip(clean[: MOST_SSIM - len(kept)], made, strict=False):
             x, y = (np.moveaxis(p.double().numpy(), 0, -1) for p in (a, b))
             kept.append(ssim(x, y))
@@ -114,20 +140,20 @@ def linear(model: Autoencoder, train: Feed, seed: int) -> Wiener | None:
 def scores(found: Mended, split: str) -> list[Score]:
     """PSNR and SSIM of the model, each beside its baselines; the mean over pictures.
 
-    Against noisy pictures neither way is better: an exact copy would have removed nothing.
+    Where only noisy pictures are known, it is the PSNR of pixels that the model was not shown,
+    against their noisy values: the noise bounds it, and an identity cannot reach it.
     """
-    better, result = "" if found.noisy else "higher", []
+    what, result = "hidden-pixel" if found.noisy else "restored", []
     split += ", against the noisy pictures" if found.noisy else ""
     for name, values, unit in (("PSNR", found.psnr, "dB"), ("SSIM", found.ssim, "")):
-        if not values.get("restored"):
+        mine = values.get("restored")
+        if not mine:
             continue
         beside = tuple(
             {"name": way, "value": float(np.mean(v))}
             for way, v in values.items()
-            if way != "restored"
+            if way != "restored" and v
         )
-        mine = values["restored"]
-        result.append(
-            Score(f"restored {name}", float(np.mean(mine)), better, len(mine), split, beside, unit)
-        )
+        mean = float(np.mean(mine))
+        result.append(Score(f"{what} {name}", mean, "higher", len(mine), split, beside, unit))
     return result

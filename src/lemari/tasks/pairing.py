@@ -11,7 +11,7 @@ from lemari.networks.select import is_linear, parse
 from lemari.sources import open_data
 from lemari.sources.images import ImageSource
 from lemari.sources.patches import Patches
-from lemari.types import Rows
+from lemari.types import Rows, Schema
 
 VARIANT_OF = {
     "denoise": "denoising-ae",
@@ -55,6 +55,15 @@ def check_task(variant: str, options: dict[str, Any], reading: dict[str, Any]) -
         raise UsageError(
             f"--patch {patch} is no multiple of --scale {scale}; use --patch "
             f"{patch - patch % scale}."
+        )
+
+
+def check_channels(variant: str, schema: Schema) -> None:
+    """A UsageError before a training whose result could not restore any file."""
+    if variant in VARIANT_OF.values() and schema.kind == "image" and schema.shape[0] not in (1, 3):
+        raise UsageError(
+            f"These pictures have {schema.shape[0]} channels, and restoring takes gray or colour; "
+            "add --channels 3, or 1 (restored files keep their own alpha)."
         )
 
 

@@ -8,11 +8,11 @@ from typing import Protocol
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from lemari.degrade import upscale
 from lemari.errors import DataError, UsageError
 from lemari.picture_files import Picture
-from lemari.tasks.tiling import Progress, Tileable, restore_tiles, run_tiles
+from lemari.tasks.tiling import MOST_TILE, Progress, Tileable, restore_tiles, run_tiles
 
 MOST_RESULT = 800_000_000  # pixels
 LARGE, CROP = 4 << 20, 1024  # pixels above which noise is estimated from crops, and their side
@@ -72,7 +72,7 @@ class Wrapped:
 
 
 class Bicubic:
-    """Enlarge by bicubic interpolation."""
+    """Enlarge by bicubic interpolation, the same one that networks start from."""
 
     multiple, halo, smallest = 1, 3, 1
 
@@ -80,9 +80,7 @@ class Bicubic:
         self.scale = scale
 
     def __call__(self, x: Tensor, level: Tensor | None, seen: Tensor | None) -> Tensor:
-        return functional.interpolate(
-            x, scale_factor=self.scale, mode="bicubic", align_corners=False
-        )
+        return upscale(x, self.scale)
 
 
 class Channels(Wrapped):
@@ -214,10 +212,15 @@ def restore_picture(
     noise = None
     if restorer.takes_level:
         noise = estimated(pixels) if how.noise is None else how.noise
+        low, high = getattr(restorer, "levels", (0.0, 1.0))
+        noise = min(max(noise, low), high)  # beyond what it was trained for, the nearest
+    if pixels.dtype == np.uint16 and hasattr(restorer, "exact"):
+        restorer.exact()  # pyright: ignore[reportAttributeAccessIssue]
     net = Channels(restorer)
     if how.best or how.uncertainty:
         net = EightViews(net, how.uncertainty)
-    made = run_tiles(Keep(net, how.strength), pixels, noise, seen, how.tile, progress=progress)
+    tile = how.tile if getattr(restorer, "any_size", True) else MOST_TILE
+    made = run_tiles(Keep(net, how.strength), pixels, noise, seen, tile, progress=progress)
     alpha = picture.alpha
     if alpha is not None and scale > 1:
         alpha = restore_tiles(Bicubic(scale), alpha[..., None])[..., 0]

@@ -16,6 +16,7 @@ from lemari.errors import DataError, LemariError, RunError, UsageError
 from lemari.files import write as write_file
 from lemari.picture_files import Picture, read, write
 from lemari.png_files import encode_png
+from lemari.sources.base import shown as printable
 from lemari.sources.places import Folder
 from lemari.tasks.restore import How, Restored, Restorer, check, restore_picture
 
@@ -206,13 +207,18 @@ def as_json(done: list[Record], failed: list[Failed]) -> dict[str, Any]:
     """Records as plain values for `--json`."""
     return {
         "files": [
-            {"input": str(r.input), "output": str(r.output.resolve()),
+            {"input": text(r.input), "output": text(r.output.resolve()),
              "size": [r.size[1], r.size[0]], "result": [r.result[1], r.result[0]],
              "channels": r.channels, "depth": r.depth, "seconds": r.seconds, "noise": r.noise,
              "clipped": r.clipped, "note": r.note,
-             "uncertainty": None if r.uncertainty is None else str(r.uncertainty.resolve()),
+             "uncertainty": None if r.uncertainty is None else text(r.uncertainty.resolve()),
              "uncertainty_full": r.uncertainty_full}
             for r in done
         ],
-        "failed": [{"file": str(f.file), "reason": f.reason} for f in failed],
+        "failed": [{"file": text(f.file), "reason": text(f.reason)} for f in failed],
     }  # fmt: skip
+
+
+def text(value: Path | str) -> str:
+    """A path or a sentence that can be printed, whatever bytes a file name is made of."""
+    return printable(str(value))

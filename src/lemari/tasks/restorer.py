@@ -12,6 +12,7 @@ from lemari.degrade import upscale
 from lemari.errors import DataError, UsageError
 from lemari.formats import ImageFormat
 from lemari.latents.point import NoPrior
+from lemari.machine import fast_bfloat16
 from lemari.registry import nearest
 from lemari.store import Fitted
 
@@ -37,6 +38,16 @@ class ModelRestorer:
         self.any_size = hasattr(net, "halo")
         self.multiple, self.halo = (net.multiple, net.halo) if self.any_size else (1, 0)
         self.takes_level = self.task == "denoise" and bool(self.corrupt.planes)
+        self.model.mixed = self.model.mixed and fast_bfloat16()
+
+    @property
+    def levels(self) -> tuple[float, float]:
+        """The least and the largest noise that the network was trained for."""
+        return self.corrupt.low, self.corrupt.high
+
+    def exact(self) -> None:
+        """Work in full precision, as pictures of 16 bits need it."""
+        self.model.mixed = False
 
     @torch.no_grad()
     def __call__(self, x: Tensor, level: Tensor | None = None, seen: Tensor | None = None):

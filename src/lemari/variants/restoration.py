@@ -21,6 +21,11 @@ from lemari.terms.fit import Recon
 from lemari.types import Schema
 
 KINDS = (*CORRUPTIONS, "clipped", "lesson", "blind-spot", "given")
+OWN_UNITS = {
+    "poisson": "such as 30 photons of a white pixel",
+    "jpeg": "such as a quality of 10:60",
+    "blur": "such as a spread of 0.5:2 pixels",
+}
 LESSON = ("lesson", "clipped")  # gaussian noise of mean 0.5 or 0, cut to the pixel range
 
 
@@ -65,33 +70,41 @@ def denoising_ae(
     *,
     network: str = "unet",
     latent: int | None = None,
-    noise: str | float = "0.1",
+    noise: str | float | None = None,
     kind: str = "gaussian",
     likelihood: str = "mse",
 ) -> Autoencoder:
     """Denoising autoencoder: is shown noisy pictures, fresh noise every batch, and cleans them.
 
     Use it on pictures like those that it was trained on. `noise` is a level or a range (0:0.2) in
-    units of the pixel range; `kind` is gaussian, clipped (cut to the pixel range), lesson (mean
-    0.5, cut), poisson (`noise` = photons of white), salt-pepper, speckle, jpeg (quality), blur
-    (pixels), blind-spot (the data itself is noisy, and nothing cleaner exists) or given (pairs,
-    with --degraded). (Vincent et al. 2008; blind-spot: Krull et al. 2019, Noise2Void)
+    units of the pixel range, 0.1 when left out; `kind` is gaussian, clipped (cut to the pixel
+    range), lesson (mean 0.5, cut), poisson (`noise` = photons of white), salt-pepper, speckle,
+    jpeg (quality), blur (pixels), blind-spot (the data itself is noisy, and nothing cleaner
+    exists) or given (pairs, with --degraded). (Vincent et al. 2008; blind-spot: Krull et al.
+    2019, Noise2Void)
     """
     check_denoising(parse(network)[0], kind)
     if kind == "blind-spot":
         return restoring(data, BlindSpot(), network, latent, likelihood, "hidden", planes=0)
     if kind == "given":
         return restoring(data, Given(), network, latent, likelihood, planes=0)
-    low, high = noise_range(str(noise))
+    low, high = noise_range(level_of(kind, noise))
     clip = kind in LESSON
     known = (
         high is not None
-        and kind in ("gaussian", "speckle", "clipped")
+        and kind in ("gaussian", "clipped")  # the kinds whose level can be measured in a picture
         and is_linear(parse(network)[0])
     )
     mean = 0.5 if kind == "lesson" else 0.0
     corrupt = Noise("gaussian" if clip else kind, low, high, mean, clip, plane=known)
     return restoring(data, corrupt, network, latent, likelihood, planes=corrupt.planes)
+
+
+def level_of(kind: str, noise: str | float | None) -> str:
+    """The level as text; kinds whose level is no part of the pixel range have no default."""
+    if noise is None and kind in OWN_UNITS:
+        raise UsageError(f"Noise {kind!r} needs a level of its own; give noise, {OWN_UNITS[kind]}.")
+    return "0.1" if noise is None else str(noise)
 
 
 def check_denoising(network: str, kind: str) -> None:

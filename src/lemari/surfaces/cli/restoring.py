@@ -55,28 +55,34 @@ def restore(
             restorer, names, out, how,
             shown=None if no_page else lambda record, old, new: page.add(
                 record.input.name, facts(record), old, new),
-            progress=lambda name, done, total: progress.line(f"{name}: tile {done} of {total}"),
+            progress=lambda name, done, total: progress.line(
+                one_line(f"{name}: tile {done} of {total}")),
         )  # fmt: skip
     show(done, failed, out, page.write(out, restorer.task) if page.pairs else None, progress)
 
 
 def show(done, failed, out: Path, page: Path | None, progress: Progress) -> None:
     """Say what was made and what failed; exit 1 when anything failed."""
-    from lemari.tasks.restore_files import as_json
+    from lemari.tasks.restore_files import as_json, text
 
     progress.clear()
     for record in done:
         if record.note:
-            progress.note(f"note: {record.input}: {record.note}.")
+            progress.note(one_line(f"note: {record.input}: {record.note}."))
     for item in failed:
-        progress.note(f"failed: {item.file}: {item.reason}")
-    result = as_json(done, failed) | {"page": None if page is None else str(page.resolve())}
+        progress.note(one_line(f"failed: {item.file}: {item.reason}"))
+    result = as_json(done, failed) | {"page": None if page is None else text(page.resolve())}
     seconds = sum(record.seconds for record in done)
-    text = f"Restored {len(done):,} picture{'' if len(done) == 1 else 's'} into {out} "
-    text += f"({duration(seconds)})" + (f"; {len(failed):,} failed" if failed else "")
-    finish(progress.quiet, result, text, f"open {quoted(page)}" if page else "")
+    said = f"Restored {len(done):,} picture{'' if len(done) == 1 else 's'} into {out} "
+    said += f"({duration(seconds)})" + (f"; {len(failed):,} failed" if failed else "")
+    finish(progress.quiet, result, one_line(said), f"open {text(quoted(page))}" if page else "")
     if failed:
         raise typer.Exit(1)
+
+
+def one_line(text: str) -> str:
+    """The text with ? for what a terminal would obey, not print: a file name may hold it."""
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def fault(text: str) -> None:
@@ -87,6 +93,8 @@ def fault(text: str) -> None:
 
 def files_of(words: list[str], model: str | None) -> list[str]:
     """The files among the words; the first word is the run when there is no --model."""
+    if "" in words:
+        fault("A file name is empty; give the files to restore, or . for this folder.")
     if model is not None:
         if model not in MODELS:
             fault(f"--model is {', '.join(MODELS)}, not {model!r}.")

@@ -70,6 +70,7 @@ def train(
     from lemari.errors import UsageError
     from lemari.tasks.fit import new_folder, open_run, start, with_lock
     from lemari.tasks.job import prepare
+    from lemari.tasks.pairing import check_channels
     from lemari.tasks.plan import Request
 
     progress = Progress(as_json)
@@ -95,6 +96,7 @@ def train(
                         degraded)  # fmt: skip
     suit_restoring(context, request, data, reading)
     job = prepare(data, request, loading, **reading)
+    check_channels(request.variant, job.format.schema)
     folder = new_folder(out, variant, data)
     with with_lock(folder):
         start(folder, job)
