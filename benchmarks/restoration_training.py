@@ -49,14 +49,14 @@ SETTINGS: dict[str, dict] = {
             "epochs": epochs,
             **SMALL,
         }
-        for name, level, epochs in (("mnist", 0.3, 6), ("mnist", 0.5, 6), ("fashion-mnist", 0.3, 5))
+        for name, level, epochs in (("mnist", 0.5, 5), ("fashion-mnist", 0.3, 4))
     },
     **{
         f"{name}-x2": {
             "data": name,
             "variant": "super-resolution-ae",
             "options": {"scale": 2, "down": "area"},
-            "epochs": 3,
+            "epochs": 2,
             **SMALL,
         }
         for name in ("mnist", "fashion-mnist")
@@ -66,7 +66,7 @@ SETTINGS: dict[str, dict] = {
         "data": BSD,
         "variant": "denoising-ae",
         "options": {"kind": "blind-spot"},
-        "epochs": 5,
+        "epochs": 2,
         "noisy": 25 / 255,
         **PATCHES,
     },
@@ -75,14 +75,14 @@ SETTINGS: dict[str, dict] = {
         "variant": "denoising-ae",
         "options": BLIND,
         "channels": 1,
-        "epochs": 8,
+        "epochs": 5,
         **PATCHES,
     },
     "color-denoise": {
         "data": KODAK,
         "variant": "denoising-ae",
         "options": BLIND,
-        "epochs": 8,
+        "epochs": 5,
         **PATCHES,
     },
     **{
@@ -95,7 +95,7 @@ SETTINGS: dict[str, dict] = {
             **PATCHES,
             "patch": 32 * scale,
         }
-        for scale, epochs in ((2, 6), (3, 14), (4, 25))
+        for scale, epochs in ((2, 6), (3, 4), (4, 12))
     },
 }
 

@@ -45,7 +45,7 @@ class Adam:
         if not (lists and lists[0]):
             return
         self.count += 1
-        torch._fused_adam_(
+        torch._fused_adam_(  # pyright: ignore[reportCallIssue, reportPrivateImportUsage]
             *lists,
             [],
             [self.count] * len(lists[0]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -136,19 +136,23 @@ class PatchSource:
     kind: str = "image"
     layout: str = "files"
     official_split: bool = False
+    classes: tuple[str, ...] = ()
+    name: str = field(init=False)
+    skipped: list[Skipped] = field(init=False)
+    notes: list[str] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.name, self.skipped, self.notes = (
+            self.inner.name,
+            self.inner.skipped,
+            self.inner.notes,
+        )
         if not 8 <= self.side <= 512:
             raise UsageError(f"A patch has sides of 8 to 512 pixels, not {self.side}.")
         if self.inner.kind != "image":
             raise DataError(f"{self.inner.name} holds no pictures, so it cannot be cut to patches.")
         if self.inner.official_split:
             self.inner.notes.append("of an official split, the training part is cut to patches")
-
-    name = property(lambda self: self.inner.name)
-    classes = property(lambda self: ())
-    skipped = property(lambda self: self.inner.skipped)
-    notes = property(lambda self: self.inner.notes)
 
     def __len__(self) -> int:
         return len(self.inner)
