@@ -200,11 +200,18 @@ def blind_level(y: np.ndarray) -> float:
 def lemari_ways(restorer: ModelRestorer, name: str = "Lemari") -> dict[str, base.Method]:
     """(y, sigma) -> estimate: with the noise estimated from y, and told; or neither."""
     if not restorer.takes_level:
-        return {name: lambda y, sigma: base.through(restorer, y)}
+        return {name: lambda y, sigma: on_own_scale(restorer, y)}
     return {
         f"{name}, noise estimated": lambda y, sigma: base.through(restorer, y, blind_level(y)),
         f"{name}, sigma told": lambda y, sigma: base.through(restorer, y, sigma),
     }
+
+
+def on_own_scale(restorer: ModelRestorer, y: np.ndarray) -> np.ndarray:
+    """Through a network whose training values reach beyond 0 to 1, as unclipped noise does."""
+    fmt = restorer.fitted.format
+    low, span = (0.0, 1.0) if fmt.levels else (fmt.low, fmt.high - fmt.low)  # pyright: ignore
+    return base.through(restorer, (y - low) / span) * span + low
 
 
 def denoise(given: Given, data: str, sigma: float, ways: dict[str, base.Method]) -> Tally:

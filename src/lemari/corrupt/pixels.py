@@ -66,7 +66,7 @@ class BlindSpot(nn.Module):
 
     planes = 0
 
-    def __init__(self, share: float = 0.02, radius: int = 2) -> None:
+    def __init__(self, share: float = 0.06, radius: int = 2) -> None:
         super().__init__()
         if not 0 < share <= 0.5:
             raise UsageError(f"The picked share of pixels is above 0, up to 0.5, not {share:g}.")
