@@ -95,7 +95,7 @@ SETTINGS: dict[str, dict] = {
             **PATCHES,
             "patch": 32 * scale,
         }
-        for scale, epochs in ((2, 6), (3, 4), (4, 12))
+        for scale, epochs in ((2, 6), (3, 4), (4, 7))
     },
 }
 

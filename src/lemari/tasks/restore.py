@@ -212,7 +212,7 @@ def restore_picture(
     noise = None
     if restorer.takes_level:
         noise = estimated(pixels) if how.noise is None else how.noise
-        low, high = getattr(restorer, "levels", (0.0, 1.0))
+        low, high = getattr(restorer, "trained_levels", (0.0, 1.0))
         noise = min(max(noise, low), high)  # beyond what it was trained for, the nearest
     if pixels.dtype == np.uint16 and hasattr(restorer, "exact"):
         restorer.exact()  # pyright: ignore[reportAttributeAccessIssue]

@@ -41,7 +41,7 @@ class ModelRestorer:
         self.model.mixed = self.model.mixed and fast_bfloat16()
 
     @property
-    def levels(self) -> tuple[float, float]:
+    def trained_levels(self) -> tuple[float, float]:
         """The least and the largest noise that the network was trained for."""
         return self.corrupt.low, self.corrupt.high
 
