@@ -66,7 +66,7 @@ SETTINGS: dict[str, dict] = {
         "data": BSD,
         "variant": "denoising-ae",
         "options": {"kind": "blind-spot"},
-        "epochs": 2,
+        "epochs": 3,
         "noisy": 25 / 255,
         **PATCHES,
     },
