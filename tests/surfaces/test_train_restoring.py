@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+pytestmark = pytest.mark.slow  # many small trainings; the laws of restoring are quick
+
 FAST = ("--epochs", "1", "--threads", "1", "--precision", "float32")
 UNET = ("--network", "unet:4-8")
 KINDS = {
