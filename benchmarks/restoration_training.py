@@ -30,6 +30,7 @@ BSD, KODAK = "denoise-sr/bsd400_gray_180.npz", "denoise-sr/kodak24_rgb.tar"
 BLIND = {"noise": "0:0.22"}  # sigma 0 to 56 of 255
 PATCHES = {"patch": 64, "augment": "dihedral", "batch_size": 16, "lr": 2e-3}
 SMALL = {"batch_size": 32, "lr": 2e-3}
+WIDE = "unet:64-128-256"
 SETTINGS: dict[str, dict] = {
     **{
         f"{name}-denoise": {
@@ -45,11 +46,15 @@ SETTINGS: dict[str, dict] = {
         f"{name}-denoise-{level}": {
             "data": name,
             "variant": "denoising-ae",
-            "options": {"noise": str(level), "kind": "clipped"},
+            "options": {"noise": str(level), "kind": "clipped", "network": network},
             "epochs": epochs,
             **SMALL,
         }
-        for name, level, epochs in (("mnist", 0.5, 5), ("fashion-mnist", 0.3, 4))
+        for name, level, epochs, network in (
+            ("mnist", 0.3, 6, WIDE),
+            ("mnist", 0.5, 8, WIDE),
+            ("fashion-mnist", 0.3, 4, "auto"),
+        )
     },
     **{
         f"{name}-x2": {

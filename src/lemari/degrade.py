@@ -20,6 +20,8 @@ from lemari.errors import UsageError
 
 SCALES = (2, 3, 4)
 KINDS = ("bicubic", "area")
+FILL_SPREADS, FAINT = (6.0, 1.5), 1e-3  # pixels; the weight of the wider estimate
+FILL_REACH = 30  # pixels: both means one after the other
 
 
 def _each(level: float | Tensor, x: Tensor) -> float | Tensor:
@@ -103,6 +105,20 @@ def blur(x: Tensor, sigma: float | Tensor) -> Tensor:
     y = F.conv2d(y, taps[..., None], groups=batch * channels)
     y = y[..., _mirrored(width, radius, x.device)]
     return F.conv2d(y, taps[:, :, None], groups=batch * channels).view(x.shape)
+
+
+def fill_holes(x: Tensor, seen: Tensor) -> Tensor:
+    """Missing pixels as means of the known ones around, weighted by nearness (Knutsson and Westin
+    1993, normalised convolution): (B, C, H, W) -> same.
+
+    `seen` (B, 1, H, W) is 0 where a pixel is missing; what x holds there does not matter. First a
+    wide mean, then a narrow one where known pixels are near; 0.5 where none is within reach.
+    """
+    known = torch.where(seen > 0, x, 0.0)
+    seen, filled = (seen > 0).to(x.dtype), torch.full_like(x, 0.5)
+    for sigma in FILL_SPREADS:
+        filled = (blur(known, sigma) + FAINT * filled) / (blur(seen, sigma) + FAINT)
+    return torch.where(seen > 0, x, filled)
 
 
 def missing(x: Tensor, share: float | Tensor, block: int = 1) -> Tensor:

@@ -232,3 +232,29 @@ def test_enlarging_to_a_size():
 def test_impossible_resizing_is_refused_in_one_sentence(call, message):
     with pytest.raises(UsageError, match=message):
         call(torch.rand(1, 1, 10, 9))
+
+
+def test_holes_are_filled_by_what_is_near():
+    """Constants are continued, ramps to within a step; what stands in a hole does not matter."""
+    flat = torch.full((1, 2, 20, 20), 0.3, dtype=torch.float64)
+    ramp = torch.linspace(0, 1, 41, dtype=torch.float64).expand(1, 1, 41, 41)
+    seen = torch.ones(1, 1, 20, 20, dtype=torch.float64)
+    seen[..., 7:11, 8:12] = 0
+    torch.testing.assert_close(degrade.fill_holes(flat, seen), flat, rtol=0, atol=2e-4)
+    hole = torch.ones(1, 1, 41, 41, dtype=torch.float64)
+    hole[..., 19:22, 19:22] = 0
+    torch.testing.assert_close(degrade.fill_holes(ramp, hole), ramp, rtol=0, atol=1 / 40)
+    spoilt = torch.where(seen > 0, flat, torch.nan)
+    assert torch.equal(degrade.fill_holes(spoilt, seen), degrade.fill_holes(flat, seen))
+    alone = degrade.fill_holes(flat, torch.zeros_like(seen))
+    assert (alone == 0.5).all()
+
+
+def test_the_reach_of_a_filling_is_what_it_says():
+    x = torch.rand(1, 1, 120, 120, dtype=torch.float64)
+    seen = (torch.rand(1, 1, 120, 120) > 0.6).double()
+    seen[..., 60, 60] = 1
+    y = x.clone()
+    y[..., 60, 60] += 1
+    moved = (degrade.fill_holes(x, seen) - degrade.fill_holes(y, seen)).abs()[0, 0].nonzero() - 60
+    assert 6 < moved.abs().max() <= degrade.FILL_REACH

@@ -10,8 +10,8 @@ generator. What they share:
 """
 
 from lemari.corrupt.noise import Noise, noise_range
-from lemari.corrupt.pixels import BlindSpot, Missing
+from lemari.corrupt.pixels import BlindSpot, Filled, Missing
 from lemari.corrupt.plain import Clean, Given
 from lemari.corrupt.small import Downscale
 
-__all__ = ["BlindSpot", "Clean", "Downscale", "Given", "Missing", "Noise", "noise_range"]
+__all__ = ["BlindSpot", "Clean", "Downscale", "Filled", "Given", "Missing", "Noise", "noise_range"]

@@ -21,6 +21,7 @@ class Missing(nn.Module):
     """
 
     fill = FILL
+    reach = 0  # pixels around a hole that its first filling depends on
 
     def __init__(self, share: float = 0.25, block: int = 1, plane: bool = False) -> None:
         super().__init__()
@@ -38,10 +39,14 @@ class Missing(nn.Module):
         if batch.given is not None:
             return self.given(batch.given)
         seen = degrade.missing(batch.x, self.share, self.block)
-        return self.given(torch.where(seen > 0, batch.x, FILL), seen=seen)
+        return self.given(self.filled(batch.x, seen), seen=seen)
+
+    def filled(self, x: Tensor, seen: Tensor) -> Tensor:
+        """Pictures whose holes, 0 in `seen` (B, 1, H, W), hold what the encoder is to see there."""
+        return torch.where(seen > 0, x, FILL)
 
     def given(self, x: Tensor, level: Tensor | None = None, seen: Tensor | None = None) -> View:
-        """The view of pictures x whose holes hold `fill` and are 0 in `seen` (B, 1, H, W).
+        """The view of pictures x whose holes are filled (see `filled`) and are 0 in `seen` (B, 1, H, W).
 
         UsageError when the mask is needed as a plane and was not given.
         """
@@ -52,6 +57,18 @@ class Missing(nn.Module):
                 "This model needs to know which pixels are missing; give a mask with the picture."
             )
         return View(torch.cat((x, seen.to(x)), 1), seen)
+
+
+class Filled(Missing):
+    """Missing pixels are replaced by the means of the known ones around them.
+
+    A network that corrects its input so starts from a fair guess instead of from gray.
+    """
+
+    reach = degrade.FILL_REACH
+
+    def filled(self, x: Tensor, seen: Tensor) -> Tensor:
+        return degrade.fill_holes(x, seen)
 
 
 class BlindSpot(nn.Module):

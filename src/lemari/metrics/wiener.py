@@ -6,11 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
 from torch.nn import functional as F
-
-from lemari.degrade import blur
 
 WIDEST = 3200  # values of an example up to which the covariance is formed
 RIDGE = 1e-6
@@ -52,18 +49,6 @@ def fit_wiener(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> Wiener:
     ridge = RIDGE * max(float(np.trace(own)) / len(own), 1e-12)
     weights = np.linalg.solve(own + ridge * np.eye(len(own)), cross)
     return Wiener(mean, seen, weights)
-
-
-def neighbours(x: Tensor, seen: Tensor, sigma: float = 1.5) -> Tensor:
-    """Missing pixels as Gaussian means of the known ones around: (B, C, H, W) -> same.
-
-    `seen` (B, 1, H, W) is 0 where a pixel is missing. Where none is near, the mean of the picture.
-    """
-    mean = (x * seen).flatten(2).sum(2) / seen.flatten(2).sum(2).clamp(min=1)
-    faint, mean = 1e-4, mean[:, :, None, None]
-    weight = blur(seen, sigma) + faint
-    filled = (blur(x * seen, sigma) + faint * mean) / weight
-    return torch.where(seen > 0, x, filled)
 
 
 def median(x: Tensor, side: int = 3) -> Tensor:

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from lemari.corrupt import BlindSpot, Downscale, Missing
-from lemari.degrade import upscale
+from lemari.degrade import fill_holes, upscale
 from lemari.feed import Feed
 from lemari.metrics.restoration import ssim
-from lemari.metrics.wiener import WIDEST, Wiener, fit_wiener, median, neighbours
+from lemari.metrics.wiener import WIDEST, Wiener, fit_wiener, median
 from lemari.model import Autoencoder
 from lemari.tasks.evaluate import Score
 from lemari.train import mix, random_state
@@ -94,7 +94,8 @@ def baselines(model: Autoencoder, view: View, low: Tensor) -> dict[str, Tensor]:
     if isinstance(model.corrupt, Downscale):
         return {"bicubic": low}
     if isinstance(model.corrupt, Missing) and view.seen is not None:
-        return {"degraded": low, "mean of neighbours": neighbours(low, view.seen)}
+        holes = torch.where(view.seen > 0, low, model.corrupt.fill)
+        return {"degraded": holes, "mean of neighbours": fill_holes(low, view.seen)}
     return {"degraded": low, "median": median(low)}
 
 

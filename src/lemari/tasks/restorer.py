@@ -36,7 +36,8 @@ class ModelRestorer:
         self.channels, *self.own_size = self.model.data.shape
         self.scale = self.corrupt.scale if isinstance(self.corrupt, Downscale) else 1
         self.any_size = hasattr(net, "halo")
-        self.multiple, self.halo = (net.multiple, net.halo) if self.any_size else (1, 0)
+        reach = getattr(self.corrupt, "reach", 0)
+        self.multiple, self.halo = (net.multiple, net.halo + reach) if self.any_size else (1, 0)
         self.takes_level = self.task == "denoise" and bool(self.corrupt.planes)
         self.model.mixed = self.model.mixed and fast_bfloat16()
 
@@ -62,7 +63,7 @@ class ModelRestorer:
         if isinstance(self.corrupt, Missing):
             if seen is None:
                 raise UsageError("Filling holes needs a mask; give a picture that is white there.")
-            x = torch.where(seen > 0, x, self.corrupt.fill)
+            x = self.corrupt.filled(x, seen)
         view = self.corrupt.given(x, level if self.takes_level else None, seen)
         nothing = x.new_zeros((len(x), self.model.condition.width))
         q = self.model.encode(view, nothing)

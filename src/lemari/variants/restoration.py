@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from lemari.corrupt import BlindSpot, Downscale, Given, Missing, Noise, noise_range
+from lemari.corrupt import BlindSpot, Downscale, Filled, Given, Missing, Noise, noise_range
 from lemari.corrupt.noise import KINDS as CORRUPTIONS
 from lemari.decoders import Decoder
 from lemari.errors import UsageError
@@ -149,11 +149,14 @@ def inpainting_ae(
 ) -> Autoencoder:
     """Inpainting autoencoder: is shown pictures with holes, and fills them.
 
+    `unet` starts from means of the known pixels around each hole and learns what they miss.
+
     `mask` is the share of pixels that is missing, singly or, with `block`, in squares of so many
     pixels. (Pathak et al. 2016)
     """
     check_pictures(data)
     if parse(network)[0] == "upscale":
         raise UsageError("Network 'upscale' is for super-resolution; use unet to fill holes.")
-    corrupt = Missing(mask, block, plane=is_linear(parse(network)[0]))
+    linear = is_linear(parse(network)[0])
+    corrupt = (Filled if linear else Missing)(mask, block, plane=linear)
     return restoring(data, corrupt, network, latent, likelihood, planes=corrupt.planes)
