@@ -23,6 +23,7 @@ from torch import Tensor
 from lemari.degrade import upscale
 from lemari.errors import DataError, UsageError
 from lemari.metrics.wiener import Wiener, fit_wiener, median
+from lemari.tasks.own_value import with_own_value
 from lemari.tasks.restore import Channels, EightViews
 from lemari.tasks.restorer import ModelRestorer
 from lemari.tasks.tiling import mirrored, up
@@ -105,6 +106,8 @@ def through(
     Sides are mirrored up to what the network takes; `level` is sigma on the scale 0 to 1.
     """
     net = Channels(restorer)
+    if restorer.blind_spot:
+        net = with_own_value(net, [x.astype(np.float32)])
     net = EightViews(net, False) if best else net
     height, width = x.shape[:2]
     rows, columns = (

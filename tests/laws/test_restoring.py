@@ -32,6 +32,18 @@ def test_networks_take_any_size(size):
     assert up(torch.rand(2, 3, *size)).shape == (2, 3, 3 * size[0], 3 * size[1])
 
 
+@pytest.mark.parametrize("task", ["denoising-ae", "super-resolution-ae", "inpainting-ae"])
+def test_shown_pictures_begin_with_the_truth_and_end_with_the_models(task):
+    x = np.random.default_rng(0).integers(0, 256, (12, 1, 16, 16), dtype=np.uint8)
+    feed = Feed(x, None, ImageFormat((1, 16, 16)))
+    options = {"scale": 2} if task == "super-resolution-ae" else {}
+    network = "upscale:4" if options else "unet:4-4"
+    model = VARIANTS[task](Schema("image", (1, 16, 16)), network=network, **options)
+    shown = mend(model, feed, feed).shown
+    assert (next(iter(shown)), list(shown)[-1]) == ("clean", "restored")
+    np.testing.assert_allclose(shown["clean"], x[:10] / np.float32(255))
+
+
 def test_an_untrained_network_returns_the_picture_or_its_bicubic_enlargement():
     from lemari.degrade import upscale
 

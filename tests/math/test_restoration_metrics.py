@@ -21,7 +21,7 @@ from lemari.metrics.restoration import (
     to_ycbcr,
     y_scores,
 )
-from lemari.noise_level import cosines, estimate_noise
+from lemari.noise_level import cosines, estimate_noise, noise_curve
 
 RNG = np.random.default_rng(5)
 
@@ -181,3 +181,13 @@ def test_noise_on_photos_is_measured_within_five_percent(sigma, clip):
     found = np.array([estimate_noise(x) * 255 for x in noisy])
     assert found.mean() == pytest.approx(sigma, rel=0.05)
     assert np.abs(found - sigma).max() < 0.15 * sigma
+
+
+def test_a_noise_curve_tells_noise_by_brightness():
+    rng = np.random.default_rng(0)
+    ramp = np.linspace(0.2, 0.8, 256) * np.ones((256, 1))
+    places, variances = noise_curve(ramp + 0.1 * ramp * rng.standard_normal(ramp.shape))
+    assert np.all(np.diff(places) > 0)
+    np.testing.assert_allclose(np.sqrt(variances), 0.1 * places, rtol=0.15)
+    with pytest.raises(DataError, match="cannot be measured"):
+        noise_curve(np.zeros((15, 40)))

@@ -46,7 +46,7 @@ class Missing(nn.Module):
         return torch.where(seen > 0, x, FILL)
 
     def given(self, x: Tensor, level: Tensor | None = None, seen: Tensor | None = None) -> View:
-        """The view of pictures x whose holes are filled (see `filled`) and are 0 in `seen` (B, 1, H, W).
+        """The view of pictures x with filled holes (see `filled`), 0 in `seen` (B, 1, H, W).
 
         UsageError when the mask is needed as a plane and was not given.
         """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 
 import matplotlib
 import numpy as np
@@ -60,7 +61,7 @@ def _strip(given: Mapping[str, np.ndarray], title: str, titles: Sequence[str] | 
         x = _EDGE + 150 + column * pitch
         sheet.write(x, y - 8, shorten(titles[column], max(4, pitch // 9)), weight="bold", size=6.5)  # pyright: ignore[reportOptionalSubscript]
     for row, (name, images) in enumerate(rows):
-        sheet.write(_EDGE, y + size[1] / 2, name, va="center", size=8)
+        sheet.write(_EDGE, y + size[1] / 2, fill(name, 20), va="center", size=8)
         errors = None if row == 0 else _errors(rows[0][1], images)
         _row(sheet, as_rgb(images), (_EDGE + 150, y), pitch, size, errors)
         y += tall + (GAP if row == 0 else text)

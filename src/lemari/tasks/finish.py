@@ -71,9 +71,7 @@ def restored(folder: Path, fitted: Fitted, job: Job, say: Say) -> list[Score]:
     """Scores of restoring held-out pictures, and the picture that shows some."""
     say("restoring held-out pictures")
     found = mend(fitted.model, *job.feeds(), job.recipe.seed)
-    truth = list(found.shown)[-1]  # the clean pictures, or the noisy ones where none are known
-    order = [truth, *(name for name in found.shown if name not in (truth, "restored"))]
-    rows = {name: np.moveaxis(found.shown[name], 1, -1) for name in (*order, "restored")}
+    rows = {name: np.moveaxis(made, 1, -1) for name, made in found.shown.items()}
     (folder / "figures").mkdir(exist_ok=True)
     figures.save(figures.restoration_strip(rows), folder / "figures" / "restored.png")
     return scores(found, job.split)

@@ -101,9 +101,13 @@ def baselines(model: Autoencoder, view: View, low: Tensor) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def examples(model: Autoencoder, batch: Batch, ways: dict[str, Tensor], noisy: bool) -> dict:
-    """Ten pictures of each way; a model trained on noisy ones is shown restoring them whole."""
+    """Ten pictures of each way, the truth first and the model's last.
+
+    A model trained on noisy pictures is shown restoring them whole; the truth is not known.
+    """
     first = Batch(batch.x[:10])
     rows = {"clean": first.x, **ways}
+    rows["restored"] = rows.pop("restored")
     if noisy:
         c = model.condition(first)
         q = model.encode(model.corrupt.given(first.x), c)

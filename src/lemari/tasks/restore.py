@@ -12,6 +12,7 @@ from torch import Tensor
 from lemari.degrade import upscale
 from lemari.errors import DataError, UsageError
 from lemari.picture_files import Picture
+from lemari.tasks.own_value import with_own_value
 from lemari.tasks.tiling import MOST_TILE, Progress, Tileable, restore_tiles, run_tiles
 
 MOST_RESULT = 800_000_000  # pixels
@@ -216,7 +217,9 @@ def restore_picture(
         noise = min(max(noise, low), high)  # beyond what it was trained for, the nearest
     if pixels.dtype == np.uint16 and hasattr(restorer, "exact"):
         restorer.exact()  # pyright: ignore[reportAttributeAccessIssue]
-    net = Channels(restorer)
+    net: Tileable = Channels(restorer)
+    if getattr(restorer, "blind_spot", False):
+        net = with_own_value(net, parts_of(pixels))
     if how.best or how.uncertainty:
         net = EightViews(net, how.uncertainty)
     tile = how.tile if getattr(restorer, "any_size", True) else MOST_TILE
@@ -227,20 +230,24 @@ def restore_picture(
     return Restored(made.pixels, alpha, made.spread, noise, made.clipped)
 
 
+def parts_of(pixels: np.ndarray) -> list[np.ndarray]:
+    """The picture (H, W, C) in float32 in [0, 1]; of a large one five parts of it."""
+    height, width = pixels.shape[:2]
+    limit = np.float32(np.iinfo(pixels.dtype).max)
+    if height * width <= LARGE:
+        return [pixels.astype(np.float32) / limit]
+    h, w = min(height, CROP), min(width, CROP)
+    places = [(0, 0), (0, 1), (1, 0), (1, 1), (0.5, 0.5)]
+    corners = [(int(a * (height - h)), int(b * (width - w))) for a, b in places]
+    return [pixels[y : y + h, x : x + w].astype(np.float32) / limit for y, x in corners]
+
+
 def estimated(pixels: np.ndarray) -> float:
     """The noise of a picture (H, W, C); of a large one the median of five parts of it."""
     from lemari.noise_level import estimate_noise
 
     height, width, channels = pixels.shape
-    limit = np.float32(np.iinfo(pixels.dtype).max)
-    if height * width <= LARGE:
-        parts = [pixels]
-    else:
-        h, w = min(height, CROP), min(width, CROP)
-        places = [(0, 0), (0, 1), (1, 0), (1, 1), (0.5, 0.5)]
-        corners = [(int(a * (height - h)), int(b * (width - w))) for a, b in places]
-        parts = [pixels[y : y + h, x : x + w] for y, x in corners]
-    values = [part.astype(np.float32) / limit for part in parts]
+    values = parts_of(pixels)
     try:
         found = [float(estimate_noise(v[..., 0] if channels == 1 else v)) for v in values]
     except DataError:

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lemari.corrupt import Downscale, Missing
+from lemari.corrupt import BlindSpot, Downscale, Missing
 from lemari.degrade import upscale
 from lemari.errors import DataError, UsageError
 from lemari.formats import ImageFormat
@@ -39,6 +39,7 @@ class ModelRestorer:
         reach = getattr(self.corrupt, "reach", 0)
         self.multiple, self.halo = (net.multiple, net.halo + reach) if self.any_size else (1, 0)
         self.takes_level = self.task == "denoise" and bool(self.corrupt.planes)
+        self.blind_spot = isinstance(self.corrupt, BlindSpot) and self.any_size
         self.model.mixed = self.model.mixed and fast_bfloat16()
 
     @property

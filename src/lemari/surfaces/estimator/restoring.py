@@ -16,6 +16,7 @@ from lemari.latents.point import NoPrior
 from lemari.noise_level import estimate_noise
 from lemari.surfaces.estimator.base import AutoencoderEstimator, estimator
 from lemari.tasks.mend import degraded_and_restored
+from lemari.tasks.own_value import with_own_value
 from lemari.tasks.restorer import ModelRestorer
 from lemari.types import Finding
 
@@ -45,9 +46,18 @@ class RestoringEstimator(AutoencoderEstimator):
             for first in range(0, len(x), BLOCK):
                 here = slice(first, first + BLOCK)
                 level = None if levels is None else levels[here]
-                made = net(x[here], level, None if seen is None else seen[here])
+                if net.blind_spot:
+                    made = torch.cat([self._with_own_value(net, one) for one in x[here]])
+                else:
+                    made = net(x[here], level, None if seen is None else seen[here])
                 parts.append(made if seen is None else torch.where(seen[here] > 0, x[here], made))
         return self._laid_out(torch.cat(parts).clamp(0, 1).numpy(), np.asarray(X).ndim)
+
+    def _with_own_value(self, net: ModelRestorer, one: torch.Tensor) -> torch.Tensor:
+        """One noisy picture (C, H, W), restored: (1, C, H, W)."""
+        part = np.moveaxis(one.numpy(), 0, 2)
+        with torch.no_grad():
+            return with_own_value(net, [part])(one[None], None, None)
 
     def transform(self, X: Any) -> np.ndarray:
         """Codes (N, latent) of pictures as they are; UsageError for a network without a code."""
