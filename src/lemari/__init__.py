@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from lemari.errors import LemariError
     from lemari.sources import open_data
     from lemari.surfaces.estimator import AE, CVAE, VAE, BetaVAE, load
+    from lemari.surfaces.estimator.detecting import Detector
     from lemari.surfaces.estimator.restoring import DenoisingAE, InpaintingAE, SuperResolutionAE
 
 __version__ = "0.1.0"
@@ -24,6 +25,7 @@ PLACES = {
     "DenoisingAE": "lemari.surfaces.estimator.restoring",
     "InpaintingAE": "lemari.surfaces.estimator.restoring",
     "SuperResolutionAE": "lemari.surfaces.estimator.restoring",
+    "Detector": "lemari.surfaces.estimator.detecting",
     "load": "lemari.surfaces.estimator",
     "open_data": "lemari.sources",
     "LemariError": "lemari.errors",
@@ -34,6 +36,7 @@ __all__ = [
     "VAE",
     "BetaVAE",
     "DenoisingAE",
+    "Detector",
     "InpaintingAE",
     "LemariError",
     "SuperResolutionAE",

@@ -33,6 +33,7 @@ from lemari.registry import nearest
 from lemari.sources import open_data
 from lemari.sources.base import label_name
 from lemari.store import Fitted, build
+from lemari.tasks.detector_files import is_detector
 from lemari.tasks.embed import decode, encode, reconstruct
 from lemari.tasks.generate import prior_codes, settle
 from lemari.tasks.plan import (
@@ -271,11 +272,15 @@ def classes() -> dict[str, type[AutoencoderEstimator]]:
     return CLASSES | restoring.CLASSES
 
 
-def load(path: str | os.PathLike[str]) -> AutoencoderEstimator:
+def load(path: str | os.PathLike[str]) -> Any:
     """The estimator of a saved model or run folder; every part is checked and none can run code.
 
     Raises ModelFileError when the folder is incomplete, was changed, or is not ours.
     """
+    if is_detector(path):  # pyright: ignore[reportArgumentType]
+        from lemari.surfaces.estimator import detecting
+
+        return detecting.load(path)  # pyright: ignore[reportArgumentType]
     fitted = Fitted.load(path)  # pyright: ignore[reportArgumentType]
     recipe = fitted.recipe
     kind = classes().get(recipe.variant) or estimator("Autoencoder", recipe.variant)

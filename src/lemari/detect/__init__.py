@@ -1,0 +1,1 @@
+"""Detecting anomalies: calibrated scores, thresholds with both errors, drift."""

@@ -1,0 +1,95 @@
+"""Fit a detector to encoded rows, and score rows that it was not fitted to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from lemari.detect.denoising import Denoiser, as_tensor
+from lemari.detect.model import DetectorModel
+from lemari.detect.suspicion import Bag, Linear, suspicion
+from lemari.detect.tails import TailLaw
+from lemari.detect.views import Ranks, standard
+from lemari.errors import DataError
+
+MEMBERS = 2
+MOST_STORED = 20_000  # rows that are kept for distances, reasons and updates
+MOST_RANKED = 50_000  # rows that are searched for suspicious ones
+HELD_OUT = 1000  # rows, at most a quarter, that a member is not fitted to
+TRUSTED = 0.8
+LEAST_SCALE = 0.05
+Progress = Callable[[str, float], None]
+
+
+def learn(
+    x: np.ndarray,
+    *,
+    normal_only: bool = False,
+    memory: bool = True,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> tuple[DetectorModel, np.ndarray]:
+    """(model, scores of training rows as if they were new) from encoded rows x (N, F).
+
+    With `normal_only` all rows are taken as normal; otherwise the fifth that is most suspicious is
+    left out. Raises DataError for fewer than two different rows.
+    """
+    if len(x) < 2 or not (x != x[0]).any():
+        raise DataError(
+            "A detector needs at least two different rows; "
+            + ("only 1 sample was given." if len(x) == 1 else f"all {len(x)} rows are equal.")
+        )
+    rng = np.random.default_rng(seed)
+    say = progress or (lambda what, done: None)
+    if normal_only:
+        return _from_normal(x, memory, rng, seed, say)
+    return _from_mixed(x, memory, rng, seed, say)
+
+
+def _from_normal(x, memory, rng, seed, say) -> tuple[DetectorModel, np.ndarray]:
+    order = rng.permutation(len(x))
+    held = np.array_split(order[: 2 * min(len(x) // 4, HELD_OUT)], MEMBERS)
+    nets = [_denoiser(np.delete(x, out, 0), seed + i, say, i) for i, out in enumerate(held)]
+    stored = x[order[:MOST_STORED]] if memory else x[:0]
+    model = DetectorModel(x.shape[1], True, stored, nets, Ranks.learn(x[order[:MOST_STORED]]))
+    say("calibrating", 0.9)
+    parts = [model.experts(x[out], i) for i, out in enumerate(held) if len(out)]
+    raw = np.concatenate(parts) if parts else model.experts(x)
+    model.laws = tuple(TailLaw.learn(column) for column in raw.T)
+    return model, model.joined(raw)
+
+
+def _from_mixed(x, memory, rng, seed, say) -> tuple[DetectorModel, np.ndarray]:
+    say("ranking rows by suspicion", 0.0)
+    order = rng.permutation(len(x))[:MOST_RANKED]
+    some = standard(x[order])
+    suspect = suspicion(some, seed)
+    trusted = some[suspect <= np.quantile(suspect, TRUSTED)]
+    centre, scale = trusted.mean(0), np.maximum(trusted.std(0), LEAST_SCALE)
+    nets = [_denoiser(trusted, seed, say, 0)]
+    model = DetectorModel(x.shape[1], False, x[:0], nets, scale=(centre, scale))
+    if memory:
+        model.rows = trusted[:MOST_STORED]
+        model.__post_init__()
+    else:
+        model.bag, model.linear = Bag.learn(some, seed), Linear.learn(some)
+    say("calibrating", 0.9)
+    raw = model.experts(some)
+    model.laws = tuple(TailLaw.learn(column) for column in raw.T)
+    return model, model.joined(raw)
+
+
+def _denoiser(x: np.ndarray, seed: int, say: Progress, member: int) -> Denoiser:
+    """One denoising network, fitted to rows (N, F)."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        net = Denoiser(x.shape[1])
+    generator = torch.Generator().manual_seed(seed)
+
+    def step(number: int, steps: int) -> None:
+        say(f"training network {member + 1}", (member + number / steps) / MEMBERS * 0.9)
+
+    net.train_on(as_tensor(standard(x)), generator, step)
+    return net.eval()

@@ -1,0 +1,1 @@
+"""Tables of mixed columns (numbers, truths, categories, dates) and their numeric features."""

@@ -1,0 +1,212 @@
+"""`Detector`: anomalies in tables, with scikit-learn's contract for outlier detection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+from warnings import warn
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.base import BaseEstimator, OutlierMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from lemari.detect.thresholds import (
+    Threshold,
+    automatic,
+    by_alarm_rate,
+    by_costs,
+    by_labels,
+    fixed,
+)
+from lemari.errors import UsageError
+from lemari.machine import cores, threads
+from lemari.mixed.frame import Frame, read_frame
+from lemari.tasks.detector import FittedDetector, Settings
+from lemari.tasks.detector_files import load_detector, save_detector
+from lemari.tasks.reasons import Reason, reasons
+
+RULES = ("alarm_rate", "costs", "labels", "automatic", "value")
+
+
+class Detector(OutlierMixin, BaseEstimator):
+    """Anomaly detector for tables of any column types.
+
+    Parameters: `normal_only`, the training rows are known to be normal (more sensitive; otherwise
+    some may be anomalous); `memory`, keep training rows in the model (more accurate; needed for
+    `update`); `alarm_rate`, the share of normal rows that may be flagged; `types`, kinds of columns
+    by name ("numeric", "boolean", "category", "date", "ignored"); `threads`; `random_state`.
+
+    X may be an array (N, D), a DataFrame, an Arrow table, a dict of columns, or the path of a CSV,
+    Parquet or NumPy file. Columns are matched by name where there are names.
+    """
+
+    def __init__(
+        self,
+        *,
+        normal_only: bool = False,
+        memory: bool = True,
+        alarm_rate: float = 0.01,
+        types: Mapping[str, str] | None = None,
+        threads: int | None = None,
+        random_state: Any = 0,
+    ) -> None:
+        self.normal_only = normal_only
+        self.memory = memory
+        self.alarm_rate = alarm_rate
+        self.types = types
+        self.threads = threads
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Learn what is normal in the rows of X; y is not used."""
+        frame = self._frame(X, fitting=True)
+        seed = self.random_state
+        if not isinstance(seed, int | np.integer):
+            seed = check_random_state(seed).randint(2**31)
+        settings = Settings(
+            bool(self.normal_only),
+            bool(self.memory),
+            float(self.alarm_rate),
+            int(seed),
+            dict(self.types or {}),
+        )
+        with threads(self.threads or 1):
+            self.fitted_ = FittedDetector.fit(frame, settings)
+        return self
+
+    def anomaly_score(self, X: Any) -> np.ndarray:
+        """How anomalous each row is, (N,) float64; higher is more anomalous."""
+        return self._scored(X)[0]
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """How normal each row is, (N,): minus the anomaly score."""
+        return -self.anomaly_score(X)
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Threshold minus anomaly score, (N,): below 0 for flagged rows."""
+        check_is_fitted(self)
+        return self.fitted_.threshold.value - self.anomaly_score(X)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """+1 for normal rows and -1 for flagged ones, (N,)."""
+        return np.where(self.decision_function(X) < 0, -1, 1)
+
+    def p_value(self, X: Any) -> np.ndarray:
+        """The share of normal rows that score at least as high, (N,), in (0, 1] (conformal)."""
+        return self.fitted_.calibration.p_value(self.anomaly_score(X))
+
+    def explain(self, X: Any, most: int = 3) -> list[list[Reason]]:
+        """For each row the columns that most explain its score, with what was expected there."""
+        _, x, frame = self._scored(X)
+        with threads(self.threads or cores()):
+            return reasons(self.fitted_, x, most, frame)
+
+    def set_threshold(self, X: Any = None, y: Any = None, **rule: Any) -> Self:
+        """Choose the threshold anew, without fitting again; one of these rules:
+
+        alarm_rate=0.01 (share of normal rows that may be flagged); costs=(miss, alarm) with
+        share= (of anomalies); labels with X, y and goal="f1", "precision=0.9" or "recall=0.9";
+        automatic=True with X; value=3.2. Raises UsageError for anything else.
+        """
+        check_is_fitted(self)
+        scores = None if X is None else self.anomaly_score(X)
+        self.fitted_.threshold = chosen(self.fitted_, scores, y, rule)
+        return self
+
+    def update(self, X: Any, y: Any = None) -> Self:
+        """Learn new rows beside a sample of the old ones, and calibrate again."""
+        check_is_fitted(self)
+        with threads(self.threads or 1):
+            self.fitted_ = self.fitted_.updated(self._frame(X))
+        return self
+
+    def save(self, path: str | Path) -> Path:
+        """Write the detector as a folder that `lemari.load` reads."""
+        check_is_fitted(self)
+        return save_detector(self.fitted_, path)
+
+    @property
+    def threshold_(self) -> float:
+        """Rows that score above it are flagged."""
+        check_is_fitted(self)
+        return self.fitted_.threshold.value
+
+    @property
+    def offset_(self) -> float:
+        """decision_function = score_samples - offset_."""
+        return -self.threshold_
+
+    def _scored(self, X: Any) -> tuple[np.ndarray, np.ndarray, Frame]:
+        check_is_fitted(self)
+        frame = self._frame(X)
+        x, notes = self.fitted_.encode(frame)
+        for note in notes:
+            warn(note, stacklevel=3)
+        with threads(self.threads or cores()):
+            return self.fitted_.model.score(x), x, frame
+
+    def _frame(self, X: Any, fitting: bool = False) -> Frame:
+        """Plain number arrays are checked as scikit-learn does it; all else is read by name."""
+        if issparse(X):
+            raise TypeError("Sparse data is not supported; give dense rows with X.toarray().")
+        if isinstance(X, str | Path | Mapping) or _is_table(X):
+            texts = () if fitting else self.fitted_.format.texts
+            frame = read_frame(X, texts=tuple(self.types or ()) if fitting else texts)
+            if fitting:
+                self.n_features_in_ = len(frame.names)
+                if frame.named:
+                    self.feature_names_in_ = np.array(frame.names, object)
+            return frame
+        return read_frame(validate_data(self, X, reset=fitting, dtype="numeric"))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = False
+        return tags
+
+
+def _is_table(X: Any) -> bool:
+    return hasattr(X, "__dataframe__") or hasattr(X, "__arrow_c_stream__")
+
+
+def chosen(
+    fitted: FittedDetector, scores: np.ndarray | None, y: Any, rule: Mapping[str, Any]
+) -> Threshold:
+    """The threshold by one rule; see `Detector.set_threshold`."""
+    cal, rest = fitted.calibration, dict(rule)
+    if "alarm_rate" in rest:
+        return by_alarm_rate(cal, rest["alarm_rate"], confidence=rest.get("confidence"))
+    if "costs" in rest:
+        miss, alarm = rest["costs"]
+        return by_costs(cal, miss, alarm, rest.get("share", 0.01), scores, y)
+    if "value" in rest:
+        return fixed(rest["value"], cal)
+    if scores is not None and rest.get("automatic"):
+        return automatic(cal, scores)
+    if scores is not None and y is not None:
+        return by_labels(scores, y, rest.get("goal", "f1"))
+    raise UsageError(
+        "Give one rule: alarm_rate=0.01, costs=(miss, alarm), value=..., automatic=True with X, or "
+        "X and y."
+    )
+
+
+def load(path: str | Path) -> Detector:
+    """The detector saved in a folder."""
+    fitted = load_detector(path)
+    told = fitted.settings
+    made = Detector(
+        normal_only=told.normal_only,
+        memory=told.memory,
+        alarm_rate=told.alarm_rate,
+        types=dict(told.types) or None,
+        random_state=told.seed,
+    )
+    made.fitted_ = fitted
+    made.n_features_in_ = len(fitted.format.columns)
+    if fitted.format.named:
+        made.feature_names_in_ = np.array(fitted.format.names, object)
+    return made
