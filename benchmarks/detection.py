@@ -19,7 +19,7 @@ import detection_kinds
 import detection_speed
 import numpy as np
 from detection_pyod import FAST, NEURAL
-from detection_runs import LEMARI, figures, keep, make, scored, show
+from detection_runs import LEMARI, figures, keep, make, scored, scored_mixed, show
 
 RATES = (0.01, 0.05)
 ALARMS = [f"{what} {rate}" for rate in RATES for what in ("alarms", "p_value")]
@@ -41,7 +41,7 @@ def unsupervised(methods: list[str], seeds: list[int]) -> None:
         for name in data.sets():
             X, y = data.unsupervised(*data.load(name))
             for method in methods:
-                keep("unsupervised", name, seed, method, scored, X, X, y)
+                keep("unsupervised", name, seed, method, scored_mixed, X, X, y)
     show("unsupervised")
 
 
@@ -61,7 +61,7 @@ def noise(methods: list[str], seeds: list[int]) -> None:
             clean, mixed, test, y = data.contaminated(*data.load(name), seed)
             for method in methods:
                 for kind, train in (("clean", clean), ("mixed", mixed)):
-                    keep(f"noise {kind}", name, seed, method, scored, train, test, y)
+                    keep(f"noise {kind}", name, seed, method, scored_mixed, train, test, y)
     show("noise clean", "noise mixed")
 
 

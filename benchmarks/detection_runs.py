@@ -13,13 +13,16 @@ from detection_records import OURS, PYOD, key, read, store, table, weak_sets
 LEMARI: dict[str, dict] = {"Lemari": {}, "Lemari without rows": {"memory": False}}
 
 
-def make(method: str, seed: int, **options) -> Any:
-    """An unfitted detector with fit, anomaly_score and predict, ours or PyOD's."""
+def make(method: str, seed: int, mixed: bool = False, **options) -> Any:
+    """An unfitted detector with fit, anomaly_score and predict, ours or PyOD's.
+
+    Ours is told that the training rows are normal, unless they are `mixed`.
+    """
     if method not in LEMARI:
         return Baseline(method, seed, **options)
     from lemari import Detector
 
-    return Detector(**LEMARI[method], random_state=seed, **options)
+    return Detector(normal_only=not mixed, **LEMARI[method], random_state=seed, **options)
 
 
 def keep(
@@ -41,6 +44,11 @@ def keep(
 def scored(method: str, seed: int, *rows: np.ndarray) -> dict:
     """AUROC, average precision and seconds; rows are train, test, y_test and maybe weights."""
     return measure(make(method, seed), *rows)
+
+
+def scored_mixed(method: str, seed: int, *rows: np.ndarray) -> dict:
+    """As `scored`, where the training rows may be anomalous."""
+    return measure(make(method, seed, mixed=True), *rows)
 
 
 def show(*protocols: str) -> None:

@@ -38,8 +38,9 @@ LAYERS = [
     ("checkpoint", "store"),
     ("metrics", "doctor", "figures"),
     ("report_html", "restore_html"),
-    ("report",),
+    ("report", "detect_html"),
     ("tasks",),
+    ("serve_app",),
     ("surfaces",),
 ]
 LEVEL = {name: level for level, row in enumerate(LAYERS) for name in row}

@@ -14,8 +14,8 @@ from lemari.registry import NETWORKS, VARIANTS, Registry
 NAMES = sorted(m.name for m in pkgutil.walk_packages(lemari.__path__, "lemari."))
 WITH_EXAMPLES = [n for n in ["lemari", *NAMES] if ">>>" in inspect.getsource(import_module(n))]
 PUBLIC = {
-    "AE", "VAE", "BetaVAE", "CVAE", "DenoisingAE", "Detector", "SuperResolutionAE", "InpaintingAE", "load",
-    "open_data", "LemariError", "__version__",
+    "AE", "VAE", "BetaVAE", "CVAE", "DenoisingAE", "Detector", "SuperResolutionAE", "InpaintingAE",
+    "Oversampler", "load", "open_data", "LemariError", "__version__",
 }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lemari.sources import open_data
     from lemari.surfaces.estimator import AE, CVAE, VAE, BetaVAE, load
     from lemari.surfaces.estimator.detecting import Detector
+    from lemari.surfaces.estimator.oversampling import Oversampler
     from lemari.surfaces.estimator.restoring import DenoisingAE, InpaintingAE, SuperResolutionAE
 
 __version__ = "0.1.0"
@@ -26,6 +27,7 @@ PLACES = {
     "InpaintingAE": "lemari.surfaces.estimator.restoring",
     "SuperResolutionAE": "lemari.surfaces.estimator.restoring",
     "Detector": "lemari.surfaces.estimator.detecting",
+    "Oversampler": "lemari.surfaces.estimator.oversampling",
     "load": "lemari.surfaces.estimator",
     "open_data": "lemari.sources",
     "LemariError": "lemari.errors",
@@ -39,6 +41,7 @@ __all__ = [
     "Detector",
     "InpaintingAE",
     "LemariError",
+    "Oversampler",
     "SuperResolutionAE",
     "__version__",
     "load",

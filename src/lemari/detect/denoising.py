@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-STEPS, BATCH, LR = 1000, 256, 2e-3
+STEPS, BATCH, LR = 600, 256, 1e-2
 LOW, HIGH = 0.1, 1.5  # standard deviations of the noise
 JUDGED = (0.1, 0.3, 1.0)
 WIDEST = 2000  # features up to which the full covariance is used

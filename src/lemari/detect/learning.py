@@ -11,7 +11,7 @@ from lemari.detect.denoising import Denoiser, as_tensor
 from lemari.detect.model import DetectorModel
 from lemari.detect.suspicion import Bag, Linear, suspicion
 from lemari.detect.tails import TailLaw
-from lemari.detect.views import Ranks, standard
+from lemari.detect.views import standard
 from lemari.errors import DataError
 
 MEMBERS = 2
@@ -53,7 +53,7 @@ def _from_normal(x, memory, rng, seed, say) -> tuple[DetectorModel, np.ndarray]:
     held = np.array_split(order[: 2 * min(len(x) // 4, HELD_OUT)], MEMBERS)
     nets = [_denoiser(np.delete(x, out, 0), seed + i, say, i) for i, out in enumerate(held)]
     stored = x[order[:MOST_STORED]] if memory else x[:0]
-    model = DetectorModel(x.shape[1], True, stored, nets, Ranks.learn(x[order[:MOST_STORED]]))
+    model = DetectorModel(x.shape[1], True, stored, nets)
     say("calibrating", 0.9)
     parts = [model.experts(x[out], i) for i, out in enumerate(held) if len(out)]
     raw = np.concatenate(parts) if parts else model.experts(x)
@@ -64,7 +64,7 @@ def _from_normal(x, memory, rng, seed, say) -> tuple[DetectorModel, np.ndarray]:
 def _from_mixed(x, memory, rng, seed, say) -> tuple[DetectorModel, np.ndarray]:
     say("ranking rows by suspicion", 0.0)
     order = rng.permutation(len(x))[:MOST_RANKED]
-    some = standard(x[order])
+    some = x[order]
     suspect = suspicion(some, seed)
     trusted = some[suspect <= np.quantile(suspect, TRUSTED)]
     centre, scale = trusted.mean(0), np.maximum(trusted.std(0), LEAST_SCALE)

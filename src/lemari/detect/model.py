@@ -31,17 +31,17 @@ class DetectorModel:
     normal_only: bool
     rows: np.ndarray
     denoisers: list[Denoiser]
-    ranks: Ranks | None = None
     scale: tuple[np.ndarray, np.ndarray] | None = None
     bag: Bag | None = None
     linear: Linear | None = None
     laws: tuple[TailLaw, ...] = ()
 
     def __post_init__(self) -> None:
-        self.near = self.near_ranks = self.distant = None
+        self.near = self.near_ranks = self.ranks = self.distant = None
         if not len(self.rows):
             return
-        if self.normal_only and self.ranks:
+        if self.normal_only:
+            self.ranks = Ranks(self.rows)
             self.near = NearestRows(standard(self.rows))
             self.near_ranks = NearestRows(self.ranks(self.rows))
         elif self.scale:

@@ -15,13 +15,19 @@ from torch import Tensor
 MEMBERS, ROWS, STEPS, LR = 48, 64, 150, 2e-2
 MOST_COLUMNS, MOST_CODE = 64, 32
 KEPT, ROUNDS, WIDEST = 0.6, 4, 8.0
+EXTREME = 10.0  # times the median
 BLOCK = 1024
 
 
 def suspicion(x: np.ndarray, seed: int = 0) -> np.ndarray:
-    """How suspicious each row (N, F) is among the others: (N,), from 0 to 2."""
-    bag = rankdata(Bag.learn(x, seed)(x)) / len(x)
-    return bag + rankdata(Linear.learn(x)(x)) / len(x)
+    """How suspicious each row (N, F) is among the others: (N,), from 0 to 2.
+
+    The bag is not shown rows that are extreme for the linear denoiser, so that a tight group of
+    anomalies far away does not take part in it.
+    """
+    linear = Linear.learn(x)(x)
+    bag = Bag.learn(x[linear <= EXTREME * np.median(linear)], seed)
+    return (rankdata(linear) + rankdata(bag(x))) / len(x)
 
 
 class Linear:

@@ -6,7 +6,6 @@ import numpy as np
 from scipy.special import ndtri
 
 WIDEST = 20.0  # standard deviations: beyond it all values are equally far out
-KNOTS = 256
 
 
 def standard(x: np.ndarray) -> np.ndarray:
@@ -15,41 +14,24 @@ def standard(x: np.ndarray) -> np.ndarray:
 
 
 class Ranks:
-    """Each value as the normal quantile of its mid-rank among the training values of its column.
+    """Each value as the normal quantile of its mid-rank among stored values of its column.
 
-    Between the kept values the map is linear; beyond the smallest and largest it grows with the
-    logarithm of the distance. Shapes: knots and levels (F, Q), padded with the last one.
+    Beyond the smallest and the largest it grows with the logarithm of the distance.
     """
 
-    def __init__(self, knots: np.ndarray, levels: np.ndarray) -> None:
-        self.knots, self.levels = knots, levels
-
-    @classmethod
-    def learn(cls, x: np.ndarray) -> Ranks:
-        """From training rows (N, F)."""
-        count, width = x.shape
-        most = min(KNOTS, count)
-        knots = np.zeros((width, most), np.float32)
-        levels = np.zeros((width, most), np.float32)
-        for j in range(width):
-            values, number = np.unique(x[:, j], return_counts=True)
-            middle = np.cumsum(number) - number / 2
-            if len(values) > most:
-                kept = np.unique(np.searchsorted(middle, np.linspace(middle[0], middle[-1], most)))
-                values, middle = values[kept], middle[kept]
-            knots[j], levels[j] = values[-1], ndtri((middle[-1] + 0.5) / (count + 1))
-            knots[j, : len(values)] = values
-            levels[j, : len(values)] = ndtri((middle + 0.5) / (count + 1))
-        return cls(knots, levels)
+    def __init__(self, rows: np.ndarray) -> None:
+        """From stored rows (R, F)."""
+        self.ordered = np.sort(rows, axis=0)
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """(N, F) -> (N, F) float32."""
         out = np.empty(x.shape, np.float32)
-        for j in range(x.shape[1]):
-            knots, levels = self.knots[j], self.levels[j]
-            column = np.ascontiguousarray(x[:, j])
-            last = int(np.searchsorted(knots, knots[-1])) + 1
-            out[:, j] = np.interp(column, knots[:last], levels[:last])
-            over, under = column - knots[-1], knots[0] - column
-            out[:, j] += np.log1p(over.clip(0)) - np.log1p(under.clip(0))
+        for j, column in enumerate(x.T):
+            known = self.ordered[:, j]
+            middle = np.searchsorted(known, column, "left") + np.searchsorted(
+                known, column, "right"
+            )
+            out[:, j] = ndtri((middle / 2 + 0.5) / (len(known) + 1))
+            out[:, j] += np.log1p((column - known[-1]).clip(0))
+            out[:, j] -= np.log1p((known[0] - column).clip(0))
         return out

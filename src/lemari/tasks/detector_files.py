@@ -23,7 +23,6 @@ from lemari.detect.suspicion import Bag, Linear
 from lemari.detect.tails import TailLaw
 from lemari.detect.threshold_file import NAME as THRESHOLD
 from lemari.detect.threshold_file import read_threshold, write_threshold
-from lemari.detect.views import Ranks
 from lemari.errors import LemariError, ModelFileError
 from lemari.files import read_json, sha256, sweep, write_json
 from lemari.mixed.format import mixed_format_from_json
@@ -138,8 +137,6 @@ def arrays_of(fitted: FittedDetector) -> dict[str, np.ndarray]:
         arrays[f"law.{i}.slope"] = np.array([law.slope])
     for i, net in enumerate(model.denoisers):
         arrays |= {f"net.{i}.{k}": v.numpy() for k, v in net.state_dict().items()}
-    if model.ranks:
-        arrays |= {"ranks.knots": model.ranks.knots, "ranks.levels": model.ranks.levels}
     if model.scale:
         arrays |= {"scale.centre": model.scale[0], "scale.size": model.scale[1]}
     if model.bag and model.linear:
@@ -188,14 +185,13 @@ def model_of(arrays: dict[str, np.ndarray], settings: Settings, features: int) -
         net = Denoiser(features)
         net.load_state_dict({k: torch.from_numpy(v) for k, v in state.items()})
         nets.append(net.eval())
-    ranks, scale = _part(arrays, "ranks."), _part(arrays, "scale.")
+    scale = _part(arrays, "scale.")
     bag, linear = _part(arrays, "bag."), _part(arrays, "linear.")
     return DetectorModel(
         features,
         settings.normal_only,
         rows,
         nets,
-        Ranks(ranks["knots"], ranks["levels"]) if ranks else None,
         (scale["centre"], scale["size"]) if scale else None,
         bag_of(bag) if bag else None,
         Linear(**linear) if linear else None,

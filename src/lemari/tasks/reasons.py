@@ -10,11 +10,14 @@ import torch
 
 from lemari.detect.denoising import as_tensor
 from lemari.detect.views import standard
+from lemari.mixed.column import MixedColumn
 from lemari.mixed.frame import Frame
 from lemari.tasks.detector import FittedDetector
 
 NEAREST = 25  # stored rows, alike in the other columns, that say what is expected
 COMPARED = 4000  # stored rows that are searched
+LOOKED_AT = 500  # columns of a very wide row: those furthest from the mean
+TOGETHER = 16  # rows that are explained at a time
 TRIED = 64  # columns of a row that are put right, to see how far the score falls
 RANGE = (10, 90)  # percentiles of what is expected
 
@@ -50,13 +53,42 @@ def reasons(
     Each column in turn is replaced by what stored rows alike in the other columns have there, and
     the fall of the score is its share. `frame` gives the values as they were written.
     """
-    return [_of_row(fitted, row, i, most, frame) for i, row in enumerate(x)]
+    found = []
+    for start in range(0, len(x), TOGETHER):
+        found += _of_rows(fitted, x[start : start + TOGETHER], start, most, frame)
+    return found
 
 
-def _of_row(fitted: FittedDetector, row, index, most, frame) -> list[Reason]:
-    fmt, model = fitted.format, fitted.model
+def _of_rows(fitted, x, start, most, frame) -> list[list[Reason]]:
+    """The reasons of a few rows, whose changed copies are scored together."""
+    fmt = fitted.format
     spans = [fmt.span(i) for i in range(len(fmt.columns))]
     used = [i for i, span in enumerate(spans) if span.stop > span.start]
+    tries = [_tried(fitted, row, spans, used) for row in x]
+    scores = fitted.model.score(np.concatenate([changed for *_, changed in tries]))
+    found, at = [], 0
+    for k, (row, (places, off, given, changed)) in enumerate(zip(x, tries)):
+        own = scores[at : at + len(changed)]
+        at += len(changed)
+        fall, whole = own[-1] - own[:-1], max(float(own[-1]), 1e-9)
+        order = np.lexsort((-off, -fall))[:most]
+        order = order[: max(1, int((fall[order] > 0).sum()))]
+        shares = np.clip(fall / whole, 0, 1)
+        found.append(
+            [_reason(fitted, places[j], row, given, float(shares[j]), frame, start + k)
+             for j in order]
+        )  # fmt: skip
+    return found
+
+
+def _tried(fitted, row, spans, used) -> tuple[list[int], np.ndarray, tuple, np.ndarray]:
+    """(columns, how far each is off, what is expected, copies of the row with each put right).
+
+    The last copy is the row itself.
+    """
+    if len(used) > LOOKED_AT:
+        far = np.array([np.abs(row[spans[i]]).max() for i in used])
+        used = [used[k] for k in np.sort(np.argsort(-far, kind="stable")[:LOOKED_AT])]
     expected, low, high = _expected(fitted, row, spans, used)
     size = np.abs(row - expected)
     off = np.array([size[spans[i]].max() for i in used])
@@ -65,16 +97,7 @@ def _of_row(fitted: FittedDetector, row, index, most, frame) -> list[Reason]:
     for k, place in enumerate(tried):
         span = spans[used[place]]
         changed[k, span] = expected[span]
-    scores = model.score(changed)
-    fall = scores[-1] - scores[:-1]
-    order = np.lexsort((-off[tried], -fall))[:most]
-    whole = max(float(scores[-1]), 1e-9)
-    found = []
-    for k in order:
-        i = used[tried[k]]
-        share = float(np.clip(fall[k] / whole, 0, 1))
-        found.append(_reason(fitted, i, row, (low, high, expected), share, frame, index))
-    return found
+    return [used[place] for place in tried], off[tried], (low, high, expected), changed
 
 
 def _expected(fitted, row, spans, used) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -121,7 +144,7 @@ def _by_network(fitted, row, spans, used) -> tuple[np.ndarray, np.ndarray, np.nd
 def _reason(fitted, i, row, given, share, frame, index) -> Reason:
     fmt = fitted.format
     name = fmt.columns[i].name
-    low, high, middle = (fmt.decode_value(i, part) for part in given)
+    low, high, middle = (tidy(fmt.columns[i], fmt.decode_value(i, part)) for part in given)
     value = fmt.decode_value(i, row)
     if frame is not None and name in frame.names:
         value = frame.value(frame.place(name), index)
@@ -135,6 +158,18 @@ def _reason(fitted, i, row, given, share, frame, index) -> Reason:
     return Reason(name, value, low, high, share, f"{name} {said}, expected {range_}")
 
 
+def tidy(column: MixedColumn, value: Any) -> Any:
+    """A decoded value without the rounding of its feature: dates to the day or minute, numbers to
+    a millionth of the column's deviation and within its range."""
+    if isinstance(value, np.datetime64):
+        unit, half = ("D", 12 * 3600) if column.whole else ("m", 30)
+        return (value + np.timedelta64(half, "s")).astype(f"datetime64[{unit}]")
+    if isinstance(value, float) and column.base == "numeric" and column.scale > 0:
+        digits = 6 - int(np.floor(np.log10(column.scale)))
+        return min(max(round(value, digits), column.low), column.high)
+    return value
+
+
 def nearest_rows(fitted: FittedDetector, x: np.ndarray, count: int = 3) -> list[list[dict]]:
     """The stored training rows nearest to each row, as text by column; [] without stored rows."""
     fmt, stored = fitted.format, fitted.model.rows[:COMPARED]
@@ -146,7 +181,7 @@ def nearest_rows(fitted: FittedDetector, x: np.ndarray, count: int = 3) -> list[
         best = np.argsort(far, kind="stable")[:count]
         found.append(
             [
-                {c.name: fmt.shown(i, fmt.decode_value(i, stored[k]))
+                {c.name: fmt.shown(i, tidy(c, fmt.decode_value(i, stored[k])))
                  for i, c in enumerate(fmt.columns) if c.kind != "ignored"}
                 for k in best
             ]

@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 
 from lemari.surfaces.cli import sourcing as s
+from lemari.surfaces.cli.detecting import evaluate_detector
 from lemari.surfaces.cli.show import (
     JSON,
     Progress,
@@ -164,9 +165,12 @@ def evaluate(
     """Score the model beside its baselines, on rows it was not trained on."""
     from lemari.machine import threads
     from lemari.store import Fitted
+    from lemari.tasks.detector_files import is_detector
     from lemari.tasks.judge import feeds_for
 
     progress, folder = Progress(as_json), find_run(run)
+    if is_detector(folder):
+        return evaluate_detector(folder, data, label, as_json)
     fitted = Fitted.load(folder)
     other = None
     if data is not None:

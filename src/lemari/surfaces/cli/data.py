@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import typer
 
 from lemari.surfaces.cli import sourcing as s
-from lemari.surfaces.cli.show import JSON, Progress, finish, quoted
+from lemari.surfaces.cli.restoring import one_line
+from lemari.surfaces.cli.show import JSON, Progress, finish, quoted, table
+
+MOST_COLUMNS = 200
 
 app = typer.Typer(help="Look at data before training.", no_args_is_help=True)
 
@@ -32,10 +37,14 @@ def inspect(
     """Open all of DATA and say what is there: kind, size, classes, range, broken files."""
     from lemari.errors import UsageError
     from lemari.sources import open_data
+    from lemari.tasks.detect_data import typed_table
 
     if data is None:
         raise UsageError("Say what to inspect: `lemari data inspect DATA`.")
     progress = Progress(as_json)
+    if (found := typed_table(data, label, drop or ())) is not None:
+        finish(as_json, found, typed_lines(found), f"lemari train {quoted(data)} --task detect")
+        return
     given = s.options(data_dir, size, shape, channels, fit, label, drop, max_skipped)
     found = open_data(data, split=split, progress=progress.counted("reading"), **given).inspect()
     progress.clear()
@@ -50,3 +59,23 @@ def inspect(
         *(f"  {item['file']!r}: {item['reason']}" for item in found["skipped"]),
     ]
     finish(as_json, found, "\n".join(lines), f"lemari train {quoted(data)}")
+
+
+def typed_lines(found: dict[str, Any]) -> str:
+    """The typed columns of a table, one line each."""
+    from lemari.detect_html import content
+
+    columns = found["columns"]
+    rows = [
+        tuple(map(one_line, (c["name"], c["kind"], f"{c['missing']:,}", content(c), c["note"])))
+        for c in columns[:MOST_COLUMNS]
+    ]
+    left = len(columns) - len(rows)
+    labels = ", ".join(f"{one_line(k)} ({v:,})" for k, v in found.get("labels", {}).items())
+    lines = [
+        f"{found['rows']:,} rows of {len(columns):,} columns, {found['features']:,} features",
+        f"labels: {labels}" if labels else "no labels",
+        *(f"note: {one_line(note)}" for note in found["notes"]),
+        table(rows, ("column", "kind", "missing", "content", "note")),
+    ]
+    return "\n".join([*lines, f"and {left:,} more"] if left > 0 else lines)

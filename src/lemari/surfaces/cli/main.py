@@ -13,10 +13,14 @@ from lemari.surfaces.cli import (
     create,
     data,
     demo,
+    detecting,
     models,
+    oversampling,
     restoring,
     runs,
+    serving,
     system,
+    thresholds,
     training,
 )
 
@@ -33,7 +37,20 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (training, demo, analyse, create, restoring, runs, models, system):
+for module in (
+    training,
+    demo,
+    analyse,
+    create,
+    restoring,
+    detecting,
+    thresholds,
+    oversampling,
+    serving,
+    runs,
+    models,
+    system,
+):
     module.register(app)
 app.add_typer(data.app, name="data")
 

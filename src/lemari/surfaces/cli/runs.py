@@ -36,9 +36,12 @@ def plain(folder: str = typer.Option("runs"), as_json: bool = JSON) -> None:
 
 
 def every(folder: str, as_json: bool) -> None:
-    found = sorted(Path(folder).glob("*/recipe.json"), key=lambda p: p.stat().st_mtime)
+    found = [p for n in ("recipe.json", "detector.json") for p in Path(folder).glob(f"*/{n}")]
+    found.sort(key=lambda p: p.stat().st_mtime)
     rows = [row_of(path.parent) for path in found]
     keys = ("run", "state", "variant", "data", "latent", "epochs", "loss", "MSE", "kNN-5 accuracy")
+    if any(path.name == "detector.json" for path in found):
+        keys += ("AUROC",)
     text = table([tuple(row.get(key) for key in keys) for row in rows], keys) if rows else ""
     finish(as_json, {"runs": rows}, text or f"No runs in {folder}.",
            "lemari runs compare RUN RUN" if len(rows) > 1 else "lemari demo")  # fmt: skip
@@ -51,9 +54,14 @@ def row_of(run: Path) -> dict[str, Any]:
 
     row: dict[str, Any] = {"run": run.name, "path": str(run.resolve())}
     row["state"] = "finished" if (run / "report.html").exists() else "unfinished"
+    detector = (run / "detector.json").is_file()
     try:
-        summary = read_json(run / "summary.json")
-        row |= {key: summary.get(key) for key in ("variant", "latent", "epochs", "seconds")}
+        if detector:
+            summary = {"findings": []} | read_json(run / "metrics" / "summary.json")
+        else:
+            summary = read_json(run / "summary.json")
+        row |= {k: summary.get(k) for k in ("latent", "epochs", "seconds")}
+        row["variant"] = "detector" if detector else summary.get("variant")
         row["data"] = summary["data"]["name"]
         row |= {score["name"]: score["value"] for score in summary.get("scores", [])}
         row["findings"] = [finding["name"] for finding in summary["findings"]]
@@ -74,6 +82,7 @@ def compare(
     folders = [find_run(name) for name in chosen]
     if len(folders) < 2:
         raise UsageError("Comparing takes two runs or more.")
+    refuse_detectors(folders)
     rows = [row_of(folder) for folder in folders]
     recipes = []
     for folder in folders:
@@ -94,11 +103,14 @@ def report(run: str = RUN, as_json: bool = JSON) -> None:
     """Score a run again, draw all its pictures again, and write its report."""
     from lemari.files import read_json
     from lemari.store import Fitted
+    from lemari.tasks.detector_files import is_detector
     from lemari.tasks.finish import finish as complete
     from lemari.tasks.finish import next_command
     from lemari.tasks.fit import keep_history, open_run, with_lock
 
-    progress, folder = Progress(as_json), find_run(run)
+    if is_detector(folder := find_either(run)):
+        return redraw(folder, as_json)
+    progress = Progress(as_json)
     with with_lock(folder):
         fitted = Fitted.load(folder)
         job = open_run(folder, progress.counted("reading"))
@@ -110,3 +122,36 @@ def report(run: str = RUN, as_json: bool = JSON) -> None:
     where = str((folder / "report.html").resolve())
     finish(as_json, {"report": where, "findings": summary["findings"]}, f"Wrote {where}",
            next_command(run, fitted))  # fmt: skip
+
+
+def find_either(run: str) -> Path:
+    """A run of any task; `latest` is the newest that was trained, whatever its task."""
+    if run != "latest":
+        return find_run(run)
+    found = [p for n in ("recipe.json", "detector.json") for p in Path("runs").glob(f"*/{n}")]
+    return max(found, key=lambda p: p.stat().st_mtime).parent if found else find_run(run)
+
+
+def redraw(folder: Path, as_json: bool) -> None:
+    """Draw a detector's picture again and write its report, such as after threshold.json was
+    edited."""
+    from lemari.tasks.detect_report import rewrite
+    from lemari.tasks.fit import with_lock
+
+    with with_lock(folder):
+        rewrite(folder)
+    where = str((folder / "report.html").resolve())
+    finish(as_json, {"report": where, "findings": []}, f"Wrote {where}",
+           f"lemari detect {quoted(folder)} NEW -o scores.csv")  # fmt: skip
+
+
+def refuse_detectors(folders: list[Path]) -> None:
+    from lemari.errors import UsageError
+    from lemari.tasks.detector_files import is_detector
+
+    found = [folder for folder in folders if is_detector(folder)]
+    if found:
+        raise UsageError(
+            f"{found[0]} is a detector, which has no recipe to compare; `lemari runs list` shows "
+            "the scores of detectors side by side."
+        )

@@ -9,6 +9,7 @@ from typing import Any
 
 import typer
 
+from lemari.surfaces.cli import detecting
 from lemari.surfaces.cli import sourcing as s
 from lemari.surfaces.cli.show import (
     JSON,
@@ -35,7 +36,9 @@ def train(
     context: typer.Context,
     data: str = s.DATA,
     variant: str = typer.Option("vae", help="`lemari models` lists them."),
-    task: str = typer.Option(None, help="denoise, upscale or inpaint, in place of --variant."),
+    task: str = typer.Option(
+        None, help="denoise, upscale, inpaint or detect, in place of --variant."
+    ),
     network: str = typer.Option(None, help="auto, residual, mlp, mlp:300-300, chapter, ..."),
     latent: int = typer.Option(None, help="Numbers in a code (default: 16, or the network's)."),
     epochs: int = typer.Option(10, help="Passes over the data."),
@@ -77,6 +80,8 @@ def train(
     loading = progress.counted("reading")
     # Unknown options and their values arrive as words, the first of them in DATA's place.
     words = [*([] if data is None else [data]), *context.args]
+    if task == "detect":
+        return detecting.train_detector(context, words)
     if resume:
         folder = find_run(resume)
         with with_lock(folder):

@@ -13,19 +13,13 @@ from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from lemari.detect.thresholds import (
-    Threshold,
-    automatic,
-    by_alarm_rate,
-    by_costs,
-    by_labels,
-    fixed,
-)
 from lemari.errors import UsageError
 from lemari.machine import cores, threads
 from lemari.mixed.frame import Frame, read_frame
+from lemari.tasks.choosing import chosen
 from lemari.tasks.detector import FittedDetector, Settings
 from lemari.tasks.detector_files import load_detector, save_detector
+from lemari.tasks.detector_pictures import FittedPictures, holds_pictures
 from lemari.tasks.reasons import Reason, reasons
 
 RULES = ("alarm_rate", "costs", "labels", "automatic", "value")
@@ -39,8 +33,9 @@ class Detector(OutlierMixin, BaseEstimator):
     `update`); `alarm_rate`, the share of normal rows that may be flagged; `types`, kinds of columns
     by name ("numeric", "boolean", "category", "date", "ignored"); `threads`; `random_state`.
 
-    X may be an array (N, D), a DataFrame, an Arrow table, a dict of columns, or the path of a CSV,
-    Parquet or NumPy file. Columns are matched by name where there are names.
+    X may be pictures as an array (N, H, W), (N, H, W, C) or (N, C, H, W), or rows: an array
+    (N, D), a DataFrame, an Arrow table, a dict of columns, or the path of a CSV, Parquet or NumPy
+    file. Columns are matched by name where there are names.
     """
 
     def __init__(
@@ -62,7 +57,6 @@ class Detector(OutlierMixin, BaseEstimator):
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn what is normal in the rows of X; y is not used."""
-        frame = self._frame(X, fitting=True)
         seed = self.random_state
         if not isinstance(seed, int | np.integer):
             seed = check_random_state(seed).randint(2**31)
@@ -73,12 +67,22 @@ class Detector(OutlierMixin, BaseEstimator):
             int(seed),
             dict(self.types or {}),
         )
+        if _pictures(X):
+            with threads(self.threads or cores()):
+                self.fitted_ = FittedPictures.fit(X, settings)
+            self.n_features_in_ = int(np.prod(np.shape(X)[1:]))
+            return self
+        frame = self._frame(X, fitting=True)
         with threads(self.threads or 1):
             self.fitted_ = FittedDetector.fit(frame, settings)
         return self
 
     def anomaly_score(self, X: Any) -> np.ndarray:
         """How anomalous each row is, (N,) float64; higher is more anomalous."""
+        check_is_fitted(self)
+        if isinstance(self.fitted_, FittedPictures):
+            with threads(self.threads or cores()):
+                return self.fitted_.score(X)
         return self._scored(X)[0]
 
     def score_samples(self, X: Any) -> np.ndarray:
@@ -99,10 +103,24 @@ class Detector(OutlierMixin, BaseEstimator):
         return self.fitted_.calibration.p_value(self.anomaly_score(X))
 
     def explain(self, X: Any, most: int = 3) -> list[list[Reason]]:
-        """For each row the columns that most explain its score, with what was expected there."""
+        """For each row the columns that most explain its score, with what was expected there.
+
+        Raises UsageError for pictures, which have `heat_map`.
+        """
+        check_is_fitted(self)
+        if isinstance(self.fitted_, FittedPictures):
+            raise UsageError("Pictures have no columns; use heat_map to see where they differ.")
         _, x, frame = self._scored(X)
         with threads(self.threads or cores()):
             return reasons(self.fitted_, x, most, frame)
+
+    def heat_map(self, X: Any) -> np.ndarray:
+        """Where pictures are unusual: (N, H, W), at least 0; UsageError for tables."""
+        check_is_fitted(self)
+        if not isinstance(self.fitted_, FittedPictures):
+            raise UsageError("Heat maps are for pictures; use explain for tables.")
+        with threads(self.threads or cores()):
+            return self.fitted_.heat(X)
 
     def set_threshold(self, X: Any = None, y: Any = None, **rule: Any) -> Self:
         """Choose the threshold anew, without fitting again; one of these rules:
@@ -117,8 +135,13 @@ class Detector(OutlierMixin, BaseEstimator):
         return self
 
     def update(self, X: Any, y: Any = None) -> Self:
-        """Learn new rows beside a sample of the old ones, and calibrate again."""
+        """Learn new rows beside a sample of the old ones, and calibrate again.
+
+        Raises UsageError for pictures and without stored rows.
+        """
         check_is_fitted(self)
+        if isinstance(self.fitted_, FittedPictures):
+            raise UsageError("A detector of pictures cannot be updated; fit it on all of them.")
         with threads(self.threads or 1):
             self.fitted_ = self.fitted_.updated(self._frame(X))
         return self
@@ -126,6 +149,8 @@ class Detector(OutlierMixin, BaseEstimator):
     def save(self, path: str | Path) -> Path:
         """Write the detector as a folder that `lemari.load` reads."""
         check_is_fitted(self)
+        if isinstance(self.fitted_, FittedPictures):
+            return self.fitted_.save(path)
         return save_detector(self.fitted_, path)
 
     @property
@@ -141,19 +166,25 @@ class Detector(OutlierMixin, BaseEstimator):
 
     def _scored(self, X: Any) -> tuple[np.ndarray, np.ndarray, Frame]:
         check_is_fitted(self)
-        frame = self._frame(X)
-        x, notes = self.fitted_.encode(frame)
+        frame, fitted = self._frame(X), self._of_rows()
+        x, notes = fitted.encode(frame)
         for note in notes:
             warn(note, stacklevel=3)
         with threads(self.threads or cores()):
-            return self.fitted_.model.score(x), x, frame
+            return fitted.model.score(x), x, frame
+
+    def _of_rows(self) -> FittedDetector:
+        """What was fitted; UsageError when it was fitted to pictures."""
+        if isinstance(self.fitted_, FittedPictures):
+            raise UsageError("This detector is for pictures; give an array of them.")
+        return self.fitted_
 
     def _frame(self, X: Any, fitting: bool = False) -> Frame:
         """Plain number arrays are checked as scikit-learn does it; all else is read by name."""
         if issparse(X):
             raise TypeError("Sparse data is not supported; give dense rows with X.toarray().")
         if isinstance(X, str | Path | Mapping) or _is_table(X):
-            texts = () if fitting else self.fitted_.format.texts
+            texts = () if fitting else self._of_rows().format.texts
             frame = read_frame(X, texts=tuple(self.types or ()) if fitting else texts)
             if fitting:
                 self.n_features_in_ = len(frame.names)
@@ -168,35 +199,18 @@ class Detector(OutlierMixin, BaseEstimator):
         return tags
 
 
+def _pictures(X: Any) -> bool:
+    """Whether it is an array of more than two dimensions."""
+    return isinstance(X, np.ndarray) and X.ndim > 2
+
+
 def _is_table(X: Any) -> bool:
     return hasattr(X, "__dataframe__") or hasattr(X, "__arrow_c_stream__")
 
 
-def chosen(
-    fitted: FittedDetector, scores: np.ndarray | None, y: Any, rule: Mapping[str, Any]
-) -> Threshold:
-    """The threshold by one rule; see `Detector.set_threshold`."""
-    cal, rest = fitted.calibration, dict(rule)
-    if "alarm_rate" in rest:
-        return by_alarm_rate(cal, rest["alarm_rate"], confidence=rest.get("confidence"))
-    if "costs" in rest:
-        miss, alarm = rest["costs"]
-        return by_costs(cal, miss, alarm, rest.get("share", 0.01), scores, y)
-    if "value" in rest:
-        return fixed(rest["value"], cal)
-    if scores is not None and rest.get("automatic"):
-        return automatic(cal, scores)
-    if scores is not None and y is not None:
-        return by_labels(scores, y, rest.get("goal", "f1"))
-    raise UsageError(
-        "Give one rule: alarm_rate=0.01, costs=(miss, alarm), value=..., automatic=True with X, or "
-        "X and y."
-    )
-
-
 def load(path: str | Path) -> Detector:
     """The detector saved in a folder."""
-    fitted = load_detector(path)
+    fitted = FittedPictures.load(path) if holds_pictures(path) else load_detector(path)
     told = fitted.settings
     made = Detector(
         normal_only=told.normal_only,
@@ -206,6 +220,9 @@ def load(path: str | Path) -> Detector:
         random_state=told.seed,
     )
     made.fitted_ = fitted
+    if isinstance(fitted, FittedPictures):
+        made.n_features_in_ = int(np.prod(fitted.model.config["shape"]))
+        return made
     made.n_features_in_ = len(fitted.format.columns)
     if fitted.format.named:
         made.feature_names_in_ = np.array(fitted.format.names, object)

@@ -1,0 +1,1 @@
+"""The score service: one detector behind HTTP on the own machine."""
