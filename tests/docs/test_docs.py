@@ -67,9 +67,11 @@ def verbs() -> dict[tuple[str, ...], set[str]]:
 @cache
 def variant_flags() -> set[str]:
     from lemari.registry import VARIANTS
+    from lemari.surfaces.cli.detect_words import FLAGS, VALUES
     from lemari.tasks.plan import variant_options
 
     names = {name for variant in VARIANTS for name in variant_options(variant)}
+    names |= {*FLAGS, *VALUES}
     return {f"--{name.replace('_', '-')}" for name in names}
 
 

@@ -50,12 +50,14 @@ class Denoiser(nn.Module):
 
     def train_on(self, x: Tensor, generator: torch.Generator, step: Step | None = None) -> None:
         """Fit to rows (N, F), with noise drawn afresh for every batch."""
+        wide = x.shape[1] > WIDEST
+        steps, batch = (STEPS // 4, BATCH // 4) if wide else (STEPS, BATCH)
         optimiser = torch.optim.Adam(self.net.parameters(), LR, fused=True)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, STEPS)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
         span = log(HIGH) - log(LOW)
-        for number in range(STEPS):
-            rows = x[torch.randint(len(x), (BATCH,), generator=generator)]
-            level = torch.rand(BATCH, 1, generator=generator) * span + log(LOW)
+        for number in range(steps):
+            rows = x[torch.randint(len(x), (batch,), generator=generator)]
+            level = torch.rand(batch, 1, generator=generator) * span + log(LOW)
             noisy = torch.empty_like(rows).normal_(generator=generator)
             noisy = torch.addcmul(rows, noisy, level.exp())
             loss = F.mse_loss(self.net(torch.cat([noisy, level], 1)), rows)
@@ -64,7 +66,7 @@ class Denoiser(nn.Module):
             optimiser.step()
             schedule.step()
             if step and not number % 50:
-                step(number, STEPS)
+                step(number, steps)
         self.measure(x)
 
     @torch.no_grad()

@@ -19,7 +19,7 @@ MOST_STORED = 20_000  # rows that are kept for distances, reasons and updates
 MOST_RANKED = 50_000  # rows that are searched for suspicious ones
 HELD_OUT = 1000  # rows, at most a quarter, that a member is not fitted to
 TRUSTED = 0.8
-LEAST_SCALE = 0.05
+LEAST_SCALE, LEAST_INDICATOR = 0.05, 0.5
 Progress = Callable[[str, float], None]
 
 
@@ -67,18 +67,36 @@ def _from_mixed(x, memory, rng, seed, say) -> tuple[DetectorModel, np.ndarray]:
     some = x[order]
     suspect = suspicion(some, seed)
     trusted = some[suspect <= np.quantile(suspect, TRUSTED)]
-    centre, scale = trusted.mean(0), np.maximum(trusted.std(0), LEAST_SCALE)
-    nets = [_denoiser(trusted, seed, say, 0)]
-    model = DetectorModel(x.shape[1], False, x[:0], nets, scale=(centre, scale))
     if memory:
-        model.rows = trusted[:MOST_STORED]
-        model.__post_init__()
+        model = DetectorModel(x.shape[1], False, trusted[:MOST_STORED], [], scale=scale_of(trusted))
     else:
-        model.bag, model.linear = Bag.learn(some, seed), Linear.learn(some)
+        nets = [_denoiser(trusted, seed, say, 0)]
+        bag, linear = Bag.learn(some, seed), Linear.learn(some)
+        model = DetectorModel(x.shape[1], False, x[:0], nets, bag=bag, linear=linear)
     say("calibrating", 0.9)
     raw = model.experts(some)
     model.laws = tuple(TailLaw.learn(column) for column in raw.T)
     return model, model.joined(raw)
+
+
+def scale_of(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Centre and size of each feature (F,); indicators of 0 and 1 count at most twice their size,
+    so that a rare level is not by itself an anomaly."""
+    indicator = ((x == 0) | (x == 1)).all(0)
+    least = np.where(indicator, LEAST_INDICATOR, LEAST_SCALE)
+    return x.mean(0), np.maximum(x.std(0), least).astype(x.dtype)
+
+
+def by_blocks(x: np.ndarray, blocks: int = 4, **how) -> np.ndarray:
+    """Scores of rows in order, each by a detector that did not see its part of the series.
+
+    Neighbouring windows of a series are nearly equal, so leaving out single rows says nothing.
+    """
+    parts = np.array_split(np.arange(len(x)), min(blocks, len(x) // 2))
+    if len(parts) < 2:
+        return learn(x, **how)[1]
+    models = [learn(np.delete(x, part, 0), **how)[0] for part in parts]
+    return np.concatenate([m.score(x[part]) for m, part in zip(models, parts, strict=True)])
 
 
 def _denoiser(x: np.ndarray, seed: int, say: Progress, member: int) -> Denoiser:

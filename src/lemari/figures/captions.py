@@ -59,6 +59,11 @@ CAPTIONS: dict[str, tuple[str, str]] = {
         "Quality between codes",
         "Error of pictures decoded midway between neighbouring codes, by the distance of the two.",
     ),
+    "threshold": (
+        "Threshold",
+        "Scores of normal rows (and of anomalies, where they are known), the threshold, and what "
+        "share of each lies above it.",
+    ),
     "kl": (
         "What each dimension carries",
         "KL divergence from the prior of each dimension. Dimensions under the line are idle.",

@@ -10,7 +10,7 @@ import numpy as np
 
 from lemari.detect.calibration import Calibration
 from lemari.detect.drift import DriftMonitor
-from lemari.detect.learning import MOST_STORED, Progress, learn
+from lemari.detect.learning import MOST_STORED, Progress, by_blocks, learn
 from lemari.detect.model import DetectorModel
 from lemari.detect.thresholds import Threshold, by_alarm_rate
 from lemari.errors import UsageError
@@ -66,13 +66,10 @@ class FittedDetector:
 
     @classmethod
     def _learned(cls, fmt, x, settings, notes, progress=None) -> FittedDetector:
-        model, scores = learn(
-            x,
-            normal_only=settings.normal_only,
-            memory=settings.memory,
-            seed=settings.seed,
-            progress=progress,
-        )
+        how = {k: getattr(settings, k) for k in ("normal_only", "memory", "seed")}
+        model, scores = learn(x, **how, progress=progress)
+        if settings.window:
+            scores = by_blocks(x, **how)
         calibration = Calibration(scores)
         threshold = by_alarm_rate(calibration, settings.alarm_rate)
         drift = None

@@ -31,7 +31,7 @@ SMALL = 32  # side of a small picture in super-resolution
 def variant_of(task: str) -> str:
     """The variant that a task trains."""
     if task not in VARIANT_OF:
-        raise UsageError(f"A task is {', '.join(VARIANT_OF)}, not {task!r}.")
+        raise UsageError(f"A task is {', '.join(VARIANT_OF)} or detect, not {task!r}.")
     return VARIANT_OF[task]
 
 
