@@ -10,24 +10,38 @@ from __future__ import annotations
 import numpy as np
 import torch
 from scipy.stats import rankdata
+from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
-MEMBERS, ROWS, STEPS, LR = 48, 64, 150, 2e-2
+MEMBERS, ROWS, STEPS, LR = 96, 64, 150, 2e-2
 MOST_COLUMNS, MOST_CODE = 64, 32
 KEPT, ROUNDS, WIDEST = 0.6, 4, 8.0
-EXTREME = 10.0  # times the median
+EXTREME = 10.0  # times the median score
+FEWEST, COMPARED = 10, 1000  # extreme rows that make a group, and that are compared
 BLOCK = 1024
 
 
 def suspicion(x: np.ndarray, seed: int = 0) -> np.ndarray:
     """How suspicious each row (N, F) is among the others: (N,), from 0 to 2.
 
-    The bag is not shown rows that are extreme for the linear denoiser, so that a tight group of
-    anomalies far away does not take part in it.
+    The bag is not shown a tight group of rows far away, which it would learn instead of finding.
     """
     linear = Linear.learn(x)(x)
-    bag = Bag.learn(x[linear <= EXTREME * np.median(linear)], seed)
-    return (rankdata(linear) + rankdata(bag(x))) / len(x)
+    extreme = linear > EXTREME * np.median(linear)
+    shown = x[~extreme] if tight(x[extreme], x[~extreme], seed) else x
+    return (rankdata(linear) + rankdata(Bag.learn(shown, seed)(x))) / len(x)
+
+
+def tight(group: np.ndarray, others: np.ndarray, seed: int) -> bool:
+    """Whether rows lie less than half as far from each other as as many of the others do."""
+    if min(len(group), len(others)) < FEWEST:
+        return False
+    rng, count = np.random.default_rng(seed), min(len(group), len(others), COMPARED)
+    parts = (part[rng.permutation(len(part))[:count]] for part in (group, others))
+    near, usual = (
+        np.median(NearestNeighbors(n_neighbors=2).fit(part).kneighbors()[0]) for part in parts
+    )
+    return bool(near < usual / 2)
 
 
 class Linear:
