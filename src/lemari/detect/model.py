@@ -13,8 +13,8 @@ from lemari.detect.suspicion import Bag, Linear
 from lemari.detect.tails import TailLaw
 from lemari.detect.views import Ranks, standard
 
-SAMPLE = 1024  # trusted rows that distances are taken to when training rows may be anomalous
-BLOCK = 8192
+SAMPLE = 512  # trusted rows that distances are taken to when training rows may be anomalous
+BLOCK = 32_768
 
 
 @dataclass(eq=False)
