@@ -10,6 +10,8 @@ import statistics
 from collections import defaultdict
 from pathlib import Path
 
+from page_detection import section
+
 HERE = Path(__file__).parent
 RESULTS, PAGE = HERE / "results", HERE.parent / "docs" / "benchmarks.md"
 SHOWN = ("MSE", "PSNR", "kNN-5 accuracy", "loss", "NLL (1000 draws)")
@@ -219,6 +221,7 @@ def main() -> None:
     path = RESULTS / "restoration.json"
     if path.exists():
         text += ["## Restoration", "", *restoration(json.loads(path.read_text()))]
+    text += section()
     path = RESULTS / "speed.json"
     if path.exists():
         text += ["## Speed, memory, start-up", "", *speeds(json.loads(path.read_text()))]
