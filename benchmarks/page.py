@@ -209,7 +209,18 @@ def restoration(records: list[dict]) -> list[str]:
             lines += restored(job, found)
     if found := [r for r in records if r["job"] in ("speed", "memory")]:
         lines += restoration_speed(found)
-    return lines
+    return lines + training_times()
+
+
+def training_times() -> list[str]:
+    """How long each network of the restoration tables was trained."""
+    lines = ["### Training of these networks", "",
+             "One thread of a machine that also did other work, so upper bounds. Each by "
+             "`python benchmarks/restoration_training.py SETTING --threads 1`.", "",
+             "| setting | epochs | seconds |", "|---|---|---|"]  # fmt: skip
+    for r in json.loads((RESULTS / "restoration-training.json").read_text()):
+        lines.append(f"| {r['setting']} | {r['epochs']} | {r['seconds']:,} |")
+    return [*lines, ""]
 
 
 def main() -> None:
