@@ -114,6 +114,7 @@ def test_contamination_is_withstood():
     assert roc_auc_score(np.repeat([0, 1], 300), d.anomaly_score(x)) > 0.98
 
 
+@pytest.mark.slow
 def test_it_is_a_scikit_learn_estimator():
     for normal_only in (False, True):
         check_estimator(Detector(normal_only=normal_only), on_skip=None)
@@ -163,6 +164,7 @@ def test_nothing_to_learn_from_is_said(rows):
         Detector().fit(rows)
 
 
+@pytest.mark.slow
 def test_few_and_wide_and_constant_tables_are_taken():
     rng = np.random.default_rng(0)
     for shape in ((2, 1), (5, 3), (20, 400), (60, 2500)):

@@ -12,6 +12,8 @@ from lemari.surfaces.estimator.oversampling import Oversampler
 from lemari.tasks import mixed_likelihood, rare_rows
 from lemari.tasks.oversample import goal_of, nearest, oversample
 
+pytestmark = pytest.mark.slow  # commands and trainings; the laws are quick
+
 ROWS, RARE = 400, 40
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.slow  # commands and trainings; the laws are quick
+
 ROWS = 240
 HEAD = ("amount", "city", "when", "vip", "fraud")
 NASTY = '<script>alert("x")</script>'

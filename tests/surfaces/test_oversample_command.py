@@ -9,6 +9,8 @@ from lemari.mixed.frame import read_frame
 from lemari.surfaces.cli.main import run
 from lemari.tasks import rare_rows
 
+pytestmark = pytest.mark.slow  # commands and trainings; the laws are quick
+
 
 @pytest.fixture(autouse=True)
 def short_training(monkeypatch):

@@ -25,6 +25,8 @@ from serve_cases import (
 
 from lemari.serve_app.answers import ARROW
 
+pytestmark = pytest.mark.slow  # commands and trainings; the laws are quick
+
 pytest.importorskip("uvicorn", reason="the service needs the extra 'serve'")
 
 
