@@ -46,7 +46,7 @@ from lemari.noise_level import estimate_noise
 from lemari.sources import open_data
 from lemari.tasks.restore import Channels, estimated
 from lemari.tasks.restorer import ModelRestorer, built_in, restorer_of
-from lemari.tasks.tiling import restore_tiles
+from lemari.tasks.tiling import run_tiles
 
 RESULTS = Path(__file__).parent / "results" / "restoration.json"
 ALL_ROWS = 10_000  # test pictures of Fashion-MNIST and of MNIST
@@ -301,7 +301,8 @@ def tiled_difference(restorer: ModelRestorer, x: np.ndarray, side: int = 1024) -
     level = 0.1 if restorer.takes_level else None
     net = Channels(restorer)
     whole, tiles = (
-        restore_tiles(net, part, level, tile=tile, batch=1) for tile in (side, min(256, side // 2))
+        run_tiles(net, part, level, tile=tile, batch=1).pixels
+        for tile in (side, min(256, side // 2))
     )
     return float(np.abs(whole.astype(np.int64) - tiles).max() / 257)
 
@@ -340,7 +341,7 @@ def speed_ways(given: Given, restorer: ModelRestorer) -> dict[str, base.Method]:
     def ours(y: np.ndarray, sigma: float) -> np.ndarray:
         pixels = np.rint(y * 255).astype(np.uint8)
         level = estimated(pixels) if restorer.takes_level else None
-        return restore_tiles(Channels(restorer), pixels, level) / 255
+        return run_tiles(Channels(restorer), pixels, level).pixels / 255
 
     ways: dict[str, base.Method] = {"Lemari, noise estimated": ours}
     if base.there("skimage", "scikit-image"):

@@ -11,7 +11,12 @@ from torch.nn import functional
 
 from lemari.errors import RunError, UsageError
 from lemari.tasks.restore import Bicubic, Channels, EightViews, Keep, turned, turned_back
-from lemari.tasks.tiling import restore_tiles, run_tiles, spans, weights
+from lemari.tasks.tiling import run_tiles, spans, weights
+
+
+def tiles(*given, **how):
+    """The pixels alone of `run_tiles`."""
+    return run_tiles(*given, **how).pixels
 
 
 class Blur:
@@ -62,16 +67,16 @@ SIZES = [(1, 1), (1, 40), (7, 3), (32, 32), (33, 65), (97, 50)]
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_tiles_give_what_the_whole_gives(size, net, dtype):
     x = picture(*size, dtype=dtype)
-    whole, tiled = restore_tiles(net, x, tile=4096), restore_tiles(net, x, tile=16)
+    whole, tiled = tiles(net, x, tile=4096), tiles(net, x, tile=16)
     assert tiled.dtype == x.dtype and tiled.shape == x.shape
     assert np.abs(whole.astype(int) - tiled).max() <= (0 if dtype == np.uint8 else 1)
 
 
 def test_without_the_halo_tiles_would_differ():
     x, net = picture(64, 64), Blur(6)
-    whole = restore_tiles(net, x, tile=4096).astype(int)
+    whole = tiles(net, x, tile=4096).astype(int)
     net.halo = 0
-    assert np.abs(whole - restore_tiles(net, x, tile=16)).max() > 2
+    assert np.abs(whole - tiles(net, x, tile=16)).max() > 2
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
@@ -80,7 +85,7 @@ def test_enlarging_in_tiles_is_enlarging_the_whole(scale, size):
     x = picture(*size, channels=1)
     given = torch.from_numpy(x[..., 0] / 255).float()[None, None]
     whole = Bicubic(scale)(given, None, None)[0, 0].clamp(0, 1).numpy() * 255
-    tiled = restore_tiles(Bicubic(scale), x, tile=16)
+    tiled = tiles(Bicubic(scale), x, tile=16)
     assert tiled.shape == (size[0] * scale, size[1] * scale, 1)
     assert np.abs(tiled[..., 0] - whole).max() <= 0.501
 
@@ -90,9 +95,9 @@ def test_a_halo_above_the_cap_is_blended():
     rows, columns = np.mgrid[:120, :130]
     x = (127 + 60 * np.sin(rows / 17) + 60 * np.cos(columns / 23)).astype(np.uint8)[..., None]
     net = Blur(20, channels=1)
-    whole = restore_tiles(net, x, tile=4096).astype(int)
-    hard = restore_tiles(net, x, tile=32, most_overlap=0).astype(int)
-    soft = restore_tiles(net, x, tile=32, most_overlap=12).astype(int)
+    whole = tiles(net, x, tile=4096).astype(int)
+    hard = tiles(net, x, tile=32, most_overlap=0).astype(int)
+    soft = tiles(net, x, tile=32, most_overlap=12).astype(int)
     assert np.abs(soft - whole).max() <= 2 < np.abs(hard - whole).max()
 
 
@@ -112,12 +117,12 @@ def test_a_blended_identity_is_exact():
 
     for dtype in (np.uint8, np.uint16):
         x = picture(150, 90, dtype=dtype)
-        assert np.array_equal(restore_tiles(Far(), x, tile=32, most_overlap=10), x)
+        assert np.array_equal(tiles(Far(), x, tile=32, most_overlap=10), x)
 
 
 def test_tiles_are_as_small_as_said():
     net = Blur(2)
-    restore_tiles(net, picture(100, 200), tile=32)
+    tiles(net, picture(100, 200), tile=32)
     assert max(max(side) for side in net.sides) <= 32 + 2 * 2
 
 
@@ -126,7 +131,7 @@ def test_memory_does_not_grow_with_the_picture():
     x = np.zeros((4000, 6000, 3), np.uint8)
     x[1000:1010] = 77
     tracemalloc.start()
-    made = restore_tiles(Identity(), x, tile=256)
+    made = tiles(Identity(), x, tile=256)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert np.array_equal(made, x)
@@ -135,7 +140,7 @@ def test_memory_does_not_grow_with_the_picture():
 
 def test_progress_ends_at_the_total():
     steps = []
-    restore_tiles(Identity(), picture(40, 70), tile=16, progress=lambda *s: steps.append(s))
+    tiles(Identity(), picture(40, 70), tile=16, progress=lambda *s: steps.append(s))
     assert steps[-1] == (15, 15) and [s[0] for s in steps] == sorted(s[0] for s in steps)
 
 
@@ -145,9 +150,9 @@ def test_values_that_are_not_finite_are_refused():
             return x / 0
 
     with pytest.raises(RunError, match="not finite"):
-        restore_tiles(Broken(), picture(4, 4))
+        tiles(Broken(), picture(4, 4))
     with pytest.raises(UsageError, match="tile"):
-        restore_tiles(Identity(), picture(4, 4), tile=3)
+        tiles(Identity(), picture(4, 4), tile=3)
 
 
 def test_values_out_of_range_are_cut_and_counted():
@@ -168,7 +173,7 @@ def test_level_and_mask_reach_the_network():
             return torch.ones_like(x) * level[:, None, None, None] * seen
 
     seen = (np.arange(40 * 30).reshape(40, 30) % 3 > 0).astype(np.uint8) * 255
-    made = restore_tiles(Show(), picture(40, 30), level=0.2, seen=seen, tile=16)
+    made = tiles(Show(), picture(40, 30), level=0.2, seen=seen, tile=16)
     assert np.array_equal(made, np.repeat((seen // 5)[..., None], 3, 2))
 
 
@@ -252,7 +257,7 @@ def test_strength_moves_part_of_the_way():
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_strength_zero_changes_no_bit(dtype):
     x = picture(70, 60, dtype=dtype)
-    assert np.array_equal(restore_tiles(Keep(Blur(3), 0.0), x, tile=16), x)
+    assert np.array_equal(tiles(Keep(Blur(3), 0.0), x, tile=16), x)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -261,7 +266,7 @@ def test_measured_pixels_are_kept_and_hidden_ones_never_seen(dtype):
     seen[10:20, 15:40] = 0
     other = x.copy()
     other[seen == 0] = 0
-    made, same = (restore_tiles(Keep(Blur(2), 1.0), v, seen=seen, tile=16) for v in (x, other))
+    made, same = (tiles(Keep(Blur(2), 1.0), v, seen=seen, tile=16) for v in (x, other))
     assert np.array_equal(made, same)
     assert np.array_equal(made[seen > 0], x[seen > 0])
     assert not np.array_equal(made[seen == 0], x[seen == 0])

@@ -12,6 +12,7 @@ from lemari.sources import open_data
 from lemari.sources.images import ImageSource
 from lemari.sources.patches import Patches
 from lemari.types import Rows, Schema
+from lemari.variants.restoration import level_of
 
 VARIANT_OF = {
     "denoise": "denoising-ae",
@@ -20,11 +21,6 @@ VARIANT_OF = {
 }
 WHOLE = 64  # pixels: up to this side pictures are taken whole
 SIDE = 64
-EXAMPLES = {
-    "poisson": "photons of white, for instance 30",
-    "jpeg": "its quality, for instance 20",
-    "blur": "its spread in pixels, for instance 1.5",
-}
 SMALL = 32  # side of a small picture in super-resolution
 
 
@@ -49,8 +45,8 @@ def check_task(variant: str, options: dict[str, Any], reading: dict[str, Any]) -
         raise UsageError("--kind given learns from pairs; name the degraded ones with --degraded.")
     if kind in ("given", "blind-spot") and "noise" in options:
         raise UsageError(f"With --kind {kind} no noise is added; leave out --noise.")
-    if kind in EXAMPLES and "noise" not in options:
-        raise UsageError(f"--kind {kind} needs --noise, {EXAMPLES[kind]}.")
+    if variant == "denoising-ae":
+        level_of(kind, options.get("noise"))
     if variant == "super-resolution-ae" and patch and scale in (2, 3, 4) and patch % scale:
         raise UsageError(
             f"--patch {patch} is no multiple of --scale {scale}; use --patch "

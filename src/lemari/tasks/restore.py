@@ -13,7 +13,7 @@ from lemari.degrade import upscale
 from lemari.errors import DataError, UsageError
 from lemari.picture_files import Picture
 from lemari.tasks.own_value import with_own_value
-from lemari.tasks.tiling import MOST_TILE, Progress, Tileable, restore_tiles, run_tiles
+from lemari.tasks.tiling import MOST_TILE, Progress, Tileable, run_tiles
 
 MOST_RESULT = 800_000_000  # pixels
 LARGE, CROP = 4 << 20, 1024  # pixels above which noise is estimated from crops, and their side
@@ -226,7 +226,7 @@ def restore_picture(
     made = run_tiles(Keep(net, how.strength), pixels, noise, seen, tile, progress=progress)
     alpha = picture.alpha
     if alpha is not None and scale > 1:
-        alpha = restore_tiles(Bicubic(scale), alpha[..., None])[..., 0]
+        alpha = run_tiles(Bicubic(scale), alpha[..., None]).pixels[..., 0]
     return Restored(made.pixels, alpha, made.spread, noise, made.clipped)
 
 

@@ -15,13 +15,10 @@ from lemari.latents.point import NoPrior
 from lemari.machine import fast_bfloat16
 from lemari.registry import nearest
 from lemari.store import Fitted
+from lemari.tasks.pairing import VARIANT_OF
 
 MODELS = Path(__file__).parents[1] / "models"
-TASKS = {
-    "denoising-ae": "denoise",
-    "super-resolution-ae": "upscale",
-    "inpainting-ae": "inpaint",
-}
+TASKS = {variant: task for task, variant in VARIANT_OF.items()}
 
 
 class ModelRestorer:

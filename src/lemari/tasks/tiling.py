@@ -52,26 +52,6 @@ class Tiled:
     clipped: float
 
 
-def restore_tiles(
-    net: Tileable,
-    x: np.ndarray,
-    level: float | None = None,
-    seen: np.ndarray | None = None,
-    tile: int = 256,
-    batch: int = 2,
-    most_overlap: int = MOST_OVERLAP,
-    progress: Progress | None = None,
-) -> np.ndarray:
-    """The network's picture of `x`, of the same type and `scale` times as large.
-
-    Shapes: x (H, W, C) uint8 or uint16; seen (H, W), nonzero where a pixel was measured; `level`
-    on the scale where the pixel range is 1. Each tile sees `net.halo` pixels around itself, so that
-    the result is that of the whole picture at once; where the halo is above `most_overlap`,
-    neighbouring tiles are blended. Raises UsageError, and RunError for values that are not finite.
-    """
-    return run_tiles(net, x, level, seen, tile, batch, most_overlap, progress).pixels
-
-
 @torch.no_grad()
 def run_tiles(
     net: Tileable,
@@ -83,7 +63,14 @@ def run_tiles(
     most_overlap: int = MOST_OVERLAP,
     progress: Progress | None = None,
 ) -> Tiled:
-    """As `restore_tiles`; a channel of the network beyond those of `x` is returned as `spread`."""
+    """The network's picture of `x`, of the same type and `scale` times as large.
+
+    Shapes: x (H, W, C) uint8 or uint16; seen (H, W), nonzero where a pixel was measured; `level`
+    on the scale where the pixel range is 1. Each tile sees `net.halo` pixels around itself, so that
+    the result is that of the whole picture at once; where the halo is above `most_overlap`,
+    neighbouring tiles are blended. A channel of the network beyond those of `x` is returned as
+    `spread`. Raises UsageError, and RunError for values that are not finite.
+    """
     if not LEAST_TILE <= tile <= MOST_TILE:
         raise UsageError(f"A tile is {LEAST_TILE} to {MOST_TILE:,} pixels, not {tile}.")
     overlap = up(min(net.halo, most_overlap), net.multiple)

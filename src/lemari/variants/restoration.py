@@ -103,7 +103,9 @@ def denoising_ae(
 def level_of(kind: str, noise: str | float | None) -> str:
     """The level as text; kinds whose level is no part of the pixel range have no default."""
     if noise is None and kind in OWN_UNITS:
-        raise UsageError(f"Noise {kind!r} needs a level of its own; give noise, {OWN_UNITS[kind]}.")
+        raise UsageError(
+            f"Noise {kind!r} needs a level of its own; give --noise (noise=), {OWN_UNITS[kind]}."
+        )
     return "0.1" if noise is None else str(noise)
 
 
