@@ -30,6 +30,7 @@ LAYERS = [
     ),
     ("png_files",),
     ("formats", "lock", "weights", "detect"),
+    ("folder_index",),
     ("sources", "corrupt", "condition", "networks", "latents", "likelihoods"),
     ("decoders", "terms", "picture_files", "mixed"),
     ("model",),

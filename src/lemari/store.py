@@ -23,15 +23,15 @@ from pydantic import (
 )
 
 from lemari.errors import ModelFileError, RunError, UsageError
-from lemari.files import read_json, sha256, sweep, write_json
+from lemari.files import read_json, write_json
+from lemari.folder_index import check_sums, write_index
 from lemari.formats import Format, format_from_json
 from lemari.model import Autoencoder
 from lemari.registry import VARIANTS, nearest
 from lemari.train import Plan, random_state
 from lemari.types import Schema
-from lemari.weights import MOST_BYTES, read_tensors, write_tensors
+from lemari.weights import read_tensors, write_tensors
 
-VERSION = 1
 PARTS = ("recipe.json", "format.json", "weights.safetensors")
 KINDS = {
     "None": (type(None),),
@@ -127,9 +127,7 @@ class Fitted:
         write_json(folder / "recipe.json", self.recipe.model_dump())
         write_json(folder / "format.json", self.format.to_json())
         write_tensors(folder / "weights.safetensors", single(self.model.state_dict()))
-        sums = {name: sha256(folder / name) for name in PARTS}
-        write_json(folder / "index.json", {"version": VERSION, "sha256": sums})
-        sweep(folder)
+        write_index(folder, PARTS)
         return folder
 
     @classmethod
@@ -160,24 +158,7 @@ def check_index(folder: Path) -> None:
         raise ModelFileError(
             f"{folder} holds no finished model; finish it with `lemari train --resume {folder}`."
         )
-    index = read_json(folder / "index.json")
-    if not isinstance(index, dict) or index.get("version") != VERSION:
-        raise ModelFileError(
-            f"{folder} was written by another version of Lemari; use that one, or train again."
-        )
-    sums = index.get("sha256")
-    if not isinstance(sums, dict) or set(sums) != set(PARTS):
-        raise ModelFileError(
-            f"{folder / 'index.json'} was changed after saving; use a backup, or train again."
-        )
-    for name, expected in sums.items():
-        if (folder / name).is_file() and (folder / name).stat().st_size > MOST_BYTES:
-            raise ModelFileError(f"{folder / name} is larger than any model; it was changed.")
-        if sha256(folder / name) != expected:
-            raise ModelFileError(
-                f"{folder / name} is not the file that was saved: it is truncated or was "
-                "changed. Use a backup, or train again."
-            )
+    check_sums(folder, PARTS)
 
 
 def read_recipe(path: Path) -> Recipe:

@@ -14,7 +14,7 @@ from lemari.errors import DataError
 from lemari.mixed.arrow import arrow_columns
 from lemari.mixed.cells import Column, Text, text_of
 from lemari.sources.base import available_memory
-from lemari.sources.csvfile import BLOCK, MISSING, Dialect, _dialect, is_number
+from lemari.sources.csvfile import MISSING, Dialect, arrow_batches, dialect_of, is_number
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,7 +42,7 @@ def read_csv(path: Path, texts: Collection[str] = (), limit: int | None = None) 
     import pyarrow as pa
 
     try:
-        dialect = _dialect(path)
+        dialect = dialect_of(path)
         wanted = [n for i, n in enumerate(dialect.columns) if n not in texts and _plain(dialect, i)]
         try:
             return _read(path, dialect, wanted, limit)
@@ -121,7 +121,6 @@ def _batches(
 ) -> Iterator[pa.RecordBatch]:
     """Arrow batches of the file; rows of another length are counted in `out`."""
     import pyarrow as pa
-    from pyarrow import csv as arrow
 
     def uneven(row: Any) -> str:
         out.uneven += 1
@@ -129,24 +128,5 @@ def _batches(
             out.skipped.append(row.number)
         return "skip"
 
-    packed = "gzip" if path.name.lower().endswith(".gz") else None
-    text = pa.string()
-    yield from arrow.open_csv(
-        pa.input_stream(str(path), compression=packed),
-        read_options=arrow.ReadOptions(
-            use_threads=False,
-            block_size=BLOCK,
-            column_names=dialect.columns,
-            skip_rows=dialect.start,
-            encoding="utf8" if dialect.encoding == "utf-8" else dialect.encoding,
-        ),
-        parse_options=arrow.ParseOptions(
-            delimiter=dialect.delimiter, invalid_row_handler=uneven, newlines_in_values=True
-        ),
-        convert_options=arrow.ConvertOptions(
-            column_types={n: pa.float64() if n in numeric else text for n in dialect.columns},
-            null_values=list(MISSING),
-            strings_can_be_null=True,
-            decimal_point=dialect.decimal,
-        ),
-    )
+    types = {n: pa.float64() if n in numeric else pa.string() for n in dialect.columns}
+    return arrow_batches(path, dialect, types, uneven, newlines=True)

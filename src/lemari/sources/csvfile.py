@@ -6,7 +6,7 @@ import csv
 import gzip
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -54,7 +54,7 @@ def read_csv(path: Path, options: Options) -> Found:
     import pyarrow as pa
 
     try:
-        dialect = _dialect(path)
+        dialect = dialect_of(path)
         notes: list[str] = []
         label = _label(dialect, options, notes)
         used = _used(dialect, label, options)
@@ -67,7 +67,7 @@ def _opened(path: Path) -> IO[bytes]:
     return gzip.open(path, "rb") if path.name.lower().endswith(".gz") else open(path, "rb")  # pyright: ignore[reportReturnType]
 
 
-def _dialect(path: Path) -> Dialect:
+def dialect_of(path: Path) -> Dialect:
     """Encoding, separator, header and column names, from the first rows."""
     with _opened(path) as file:
         head = file.read(HEAD)
@@ -184,7 +184,6 @@ def _batches(
 ) -> Iterator[Any]:
     """Arrow batches of the file, numbers as float64 and the label as text."""
     import pyarrow as pa
-    from pyarrow import csv as arrow
 
     def uneven(row: Any) -> str:
         if len(skipped) < MOST_LISTED:
@@ -193,10 +192,27 @@ def _batches(
             skipped.append(Skipped(where, reason))
         return "skip"
 
+    types = dict.fromkeys(used, pa.float64()) | ({label: pa.string()} if label else {})
+    return arrow_batches(path, dialect, types, uneven)
+
+
+def arrow_batches(
+    path: Path,
+    dialect: Dialect,
+    types: dict[str, Any],
+    uneven: Callable[[Any], str],
+    newlines: bool = False,
+) -> Iterator[Any]:
+    """Arrow batches of the columns in `types`; `uneven` hears of rows of another length.
+
+    With `newlines` quoted cells may hold line breaks.
+    """
+    import pyarrow as pa
+    from pyarrow import csv as arrow
+
     # Arrow reads the file itself: handing it a Python file aborts the process at times.
     packed = "gzip" if path.name.lower().endswith(".gz") else None
-    types = dict.fromkeys(used, pa.float64()) | ({label: pa.string()} if label else {})
-    yield from arrow.open_csv(
+    return arrow.open_csv(
         pa.input_stream(str(path), compression=packed),
         read_options=arrow.ReadOptions(
             use_threads=False,
@@ -205,7 +221,9 @@ def _batches(
             skip_rows=dialect.start,
             encoding="utf8" if dialect.encoding == "utf-8" else dialect.encoding,
         ),
-        parse_options=arrow.ParseOptions(delimiter=dialect.delimiter, invalid_row_handler=uneven),
+        parse_options=arrow.ParseOptions(
+            delimiter=dialect.delimiter, invalid_row_handler=uneven, newlines_in_values=newlines
+        ),
         convert_options=arrow.ConvertOptions(
             column_types=types,
             include_columns=list(types),

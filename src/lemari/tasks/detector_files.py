@@ -8,6 +8,8 @@ threshold.json                                    kept apart, to be edited by ha
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -23,8 +25,10 @@ from lemari.detect.suspicion import Bag, Linear
 from lemari.detect.tails import TailLaw
 from lemari.detect.threshold_file import NAME as THRESHOLD
 from lemari.detect.threshold_file import read_threshold, write_threshold
-from lemari.errors import LemariError, ModelFileError
-from lemari.files import read_json, sha256, sweep, write_json
+from lemari.detect.thresholds import Threshold
+from lemari.errors import LemariError, ModelFileError, RunError
+from lemari.files import read_json, write_json
+from lemari.folder_index import check_sums, write_index
 from lemari.mixed.format import mixed_format_from_json
 from lemari.tasks.detector import FittedDetector, Settings
 from lemari.weights import read_tensors, write_tensors
@@ -41,70 +45,83 @@ def is_detector(folder: Path | str) -> bool:
 
 def save_detector(fitted: FittedDetector, folder: Path | str) -> Path:
     """Write all parts and, last, the index. What was there stays whole until then."""
+    return write_parts(
+        folder, fitted.settings, fitted.format.to_json(), arrays_of(fitted), fitted.threshold
+    )
+
+
+def write_parts(
+    folder: Path | str,
+    settings: Settings,
+    format: dict[str, Any],
+    arrays: dict[str, np.ndarray],
+    threshold: Threshold,
+) -> Path:
+    """The parts of any detector, of rows or of pictures; RunError where a file is in the way."""
     folder = Path(folder)
+    if folder.is_file():
+        raise RunError(f"{folder} is a file; give a folder to save the detector in.")
     folder.mkdir(parents=True, exist_ok=True)
-    told = {k: dict(v) if isinstance(v, dict) else v for k, v in asdict(fitted.settings).items()}
+    told = {k: dict(v) if isinstance(v, dict) else v for k, v in asdict(settings).items()}
     write_json(folder / "detector.json", {"version": VERSION, "settings": told})
-    write_json(folder / "format.json", fitted.format.to_json())
-    arrays = arrays_of(fitted)
-    tensors = {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in arrays.items()}
+    write_json(folder / "format.json", format)
+    tensors = {name: torch.from_numpy(np.array(a)) for name, a in arrays.items()}
     write_tensors(folder / "weights.safetensors", tensors)
-    write_threshold(folder, fitted.threshold)
-    sums = {name: sha256(folder / name) for name in PARTS}
-    write_json(folder / "index.json", {"version": VERSION, "sha256": sums})
-    sweep(folder)
+    write_threshold(folder, threshold)
+    write_index(folder, PARTS)
     return folder
+
+
+@contextmanager
+def ours(folder: Path) -> Iterator[None]:
+    """Whatever changed parts provoke becomes one ModelFileError: it is the file's fault."""
+    try:
+        yield
+    except LemariError:
+        raise
+    except Exception as fault:
+        raise ModelFileError(
+            f"{folder / 'weights.safetensors'} does not hold such a detector "
+            f"({str(fault)[:200]}); it was changed. Use a backup, or train again."
+        ) from fault
 
 
 def load_detector(folder: Path | str) -> FittedDetector:
     """Read a folder back, every part checked first. Raises ModelFileError, or RunError for a
     threshold.json that cannot be read."""
     folder = Path(folder)
-    check_sums(folder)
+    check_detector(folder)
     settings = read_settings(folder / "detector.json")
     fmt = mixed_format_from_json(read_json(folder / "format.json"))
     tensors = read_tensors(folder / "weights.safetensors")
     arrays = {name: t.numpy() for name, t in tensors.items()}
-    try:
+    with ours(folder):
         model = model_of(arrays, settings, len(fmt.features))
         calibration = Calibration(arrays["calibration"])
         drift = _part(arrays, "drift.")
         drift = {k: texts(v) if v.dtype == np.uint8 else v for k, v in drift.items()}
         drift |= {k: drift[k].view(np.float64) for k in ("settings", "edges") if k in drift}
         monitor = DriftMonitor.from_arrays(drift) if drift else None
-    except LemariError:
-        raise
-    except Exception as fault:  # whatever changed tensors provoke, it is the file's fault
-        raise ModelFileError(
-            f"{folder / 'weights.safetensors'} does not hold a detector ({str(fault)[:200]}); it "
-            "was changed. Use a backup, or train again."
-        ) from fault
+    return FittedDetector(
+        fmt, model, calibration, kept_threshold(folder, calibration), settings, monitor
+    )
+
+
+def kept_threshold(folder: Path, calibration: Calibration) -> Threshold:
+    """The threshold of a run; ModelFileError when its file is gone."""
     if not (folder / THRESHOLD).is_file():
         raise ModelFileError(f"{folder} has no {THRESHOLD}; set one with `lemari threshold`.")
-    threshold = read_threshold(folder, calibration)
-    return FittedDetector(fmt, model, calibration, threshold, settings, monitor)
+    return read_threshold(folder, calibration)
 
 
-def check_sums(folder: Path) -> None:
-    """Every part is there and is what was saved."""
+def check_detector(folder: Path) -> None:
+    """A detector is there, finished and what was saved."""
     if not is_detector(folder):
         where = "holds no detector" if folder.exists() else "does not exist"
         raise ModelFileError(f"{folder} {where}; give the folder of a run with --task detect.")
     if not (folder / "index.json").is_file():
         raise ModelFileError(f"{folder} holds no finished detector; train it again.")
-    index = read_json(folder / "index.json")
-    sums = index.get("sha256") if isinstance(index, dict) else None
-    if not isinstance(sums, dict) or index.get("version") != VERSION or set(sums) != set(PARTS):
-        raise ModelFileError(
-            f"{folder / 'index.json'} was changed or is of another version; use a backup, or "
-            "train again."
-        )
-    for name, expected in sums.items():
-        if not (folder / name).is_file() or sha256(folder / name) != expected:
-            raise ModelFileError(
-                f"{folder / name} is not the file that was saved: it is truncated or was "
-                "changed. Use a backup, or train again."
-            )
+    check_sums(folder, PARTS)
 
 
 def read_settings(path: Path) -> Settings:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from lemari.detect.calibration import Calibration
 from lemari.detect.learning import Progress
 from lemari.detect.pictures import PictureDetector
-from lemari.detect.threshold_file import read_threshold, write_threshold
 from lemari.detect.thresholds import Threshold, by_alarm_rate
-from lemari.errors import DataError, LemariError, ModelFileError, UsageError
-from lemari.files import read_json, sha256, sweep, write_json
+from lemari.errors import DataError, UsageError
+from lemari.files import read_json
 from lemari.tasks.detector import Settings
-from lemari.tasks.detector_files import PARTS, VERSION, check_sums, read_settings
-from lemari.weights import read_tensors, write_tensors
+from lemari.tasks.detector_files import (
+    check_detector,
+    kept_threshold,
+    ours,
+    read_settings,
+    write_parts,
+)
+from lemari.weights import read_tensors
 
 CHANNELS = (1, 3, 4)
 
@@ -61,47 +65,27 @@ class FittedPictures:
 
     def save(self, folder: Path | str) -> Path:
         """Write a folder as `save_detector` does."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        told = {"version": VERSION, "settings": asdict(self.settings)}
-        write_json(folder / "detector.json", told)
         kept = {"kind": "pictures", "low": self.low, "high": self.high, **self.model.config}
-        write_json(folder / "format.json", kept)
-        arrays = self.model.tensors()
-        tensors = {f"model.{k}": torch.from_numpy(np.array(v)) for k, v in arrays.items()}
-        tensors["calibration"] = torch.from_numpy(np.array(self.calibration.scores))
-        write_tensors(folder / "weights.safetensors", tensors)
-        write_threshold(folder, self.threshold)
-        sums = {name: sha256(folder / name) for name in PARTS}
-        write_json(folder / "index.json", {"version": VERSION, "sha256": sums})
-        sweep(folder)
-        return folder
+        arrays = {f"model.{k}": v for k, v in self.model.tensors().items()}
+        arrays["calibration"] = self.calibration.scores
+        return write_parts(folder, self.settings, kept, arrays, self.threshold)
 
     @classmethod
     def load(cls, folder: Path | str) -> FittedPictures:
         """Read a folder back, every part checked. Raises ModelFileError."""
         folder = Path(folder)
-        check_sums(folder)
-        settings, kept = (
-            read_settings(folder / "detector.json"),
-            read_json(folder / "format.json"),
-        )
+        check_detector(folder)
+        settings = read_settings(folder / "detector.json")
+        kept = read_json(folder / "format.json")
         tensors = {k: v.numpy() for k, v in read_tensors(folder / "weights.safetensors").items()}
-        try:
+        with ours(folder):
             low, high = float(kept.pop("low")), float(kept.pop("high"))
             if kept.pop("kind") != "pictures" or not low < high:
                 raise ValueError("it is not a format of pictures")
             parts = {k[6:]: v for k, v in tensors.items() if k.startswith("model.")}
             model = PictureDetector.from_tensors(kept, parts)
             calibration = Calibration(tensors["calibration"])
-        except LemariError:
-            raise
-        except Exception as fault:  # whatever changed parts provoke, it is the file's fault
-            raise ModelFileError(
-                f"{folder} does not hold a detector of pictures ({str(fault)[:200]}); it was "
-                "changed. Use a backup, or train again."
-            ) from fault
-        return cls(model, calibration, read_threshold(folder, calibration), settings, low, high)
+        return cls(model, calibration, kept_threshold(folder, calibration), settings, low, high)
 
 
 def holds_pictures(folder: Path | str) -> bool:
