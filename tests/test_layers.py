@@ -34,6 +34,7 @@ LAYERS = [
     ("sources", "corrupt", "condition", "networks", "latents", "likelihoods"),
     ("decoders", "terms", "picture_files", "mixed"),
     ("model",),
+    ("assemble",),
     ("variants", "feed", "layers_table"),
     ("train",),
     ("checkpoint", "store"),
@@ -43,6 +44,7 @@ LAYERS = [
     ("tasks",),
     ("serve_app",),
     ("surfaces",),
+    ("family",),
 ]
 LEVEL = {name: level for level, row in enumerate(LAYERS) for name in row}
 MODULES = sorted(ROOT.rglob("*.py"))

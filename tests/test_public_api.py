@@ -9,6 +9,7 @@ from importlib import import_module
 import pytest
 
 import lemari
+from lemari.assemble import options_of
 from lemari.registry import NETWORKS, VARIANTS, Registry
 
 NAMES = sorted(m.name for m in pkgutil.walk_packages(lemari.__path__, "lemari."))
@@ -69,9 +70,8 @@ def test_a_variant_says_what_it_is_and_names_its_paper(name):
     if not name.startswith(("chapter", "lesson")):
         assert re.search(r"\([^()]*\b(19|20)\d\d\b[^()]*\)", doc), "no paper with a year"
     assert function.__name__ == name.replace("-", "_")
-    first, *options = inspect.signature(function).parameters.values()
-    assert first.name == "data"
-    for option in options:
+    assert next(iter(inspect.signature(function).parameters)) == "data"
+    for option in options_of(function).values():
         assert option.kind is inspect.Parameter.KEYWORD_ONLY
         assert option.default is not inspect.Parameter.empty
         assert option.annotation is not inspect.Parameter.empty

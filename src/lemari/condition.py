@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lemari.types import Batch
+from lemari.errors import UsageError
+from lemari.types import Batch, Schema
 
 
 class Unlabelled(nn.Module):
@@ -16,6 +17,16 @@ class Unlabelled(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         return batch.x.new_zeros((len(batch.x), 0))
+
+
+def labels_of(data: Schema) -> OneHot:
+    """The classes of the data as a condition; UsageError where it has none."""
+    if not data.classes:
+        raise UsageError(
+            "A conditional VAE needs labels, but the data has none; put the pictures into class "
+            "folders, pass y to fit, or use --variant vae."
+        )
+    return OneHot(len(data.classes))
 
 
 class OneHot(nn.Module):

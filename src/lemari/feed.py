@@ -59,7 +59,8 @@ class Feed:
         else:
             x = torch.from_numpy(np.ascontiguousarray(take(self.x, rows)))
         y = None if self.y is None else torch.from_numpy(self.y[rows]).to(self.device)
-        return Batch(self.format.unit(x.to(self.device)), y, given=self.degraded(rows))
+        at = torch.from_numpy(np.asarray(order, dtype=np.int64)).to(self.device)
+        return Batch(self.format.unit(x.to(self.device)), y, given=self.degraded(rows), rows=at)
 
     def degraded(self, rows: np.ndarray) -> Tensor | None:
         """The degraded pictures that came with these rows of the array, where some did."""
@@ -80,7 +81,8 @@ class Feed:
                 part = slice(at, at + batch_size)
                 y = None if whole.y is None else whole.y[part]
                 given = None if whole.given is None else whole.given[part]
-                yield Batch(whole.x[part], y, given=given)
+                at_rows = None if whole.rows is None else whole.rows[part]
+                yield Batch(whole.x[part], y, given=given, rows=at_rows)
 
 
 def take(x: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -116,6 +116,8 @@ def likelihood_for(
     if name == "bernoulli" and linear:
         raise UsageError("A Bernoulli likelihood does not suit this network; use mse or gaussian.")
     if name == "bernoulli":
+        if sigma is not None:
+            raise UsageError("A Bernoulli likelihood has no sigma; leave it out, or use gaussian.")
         if not squash:
             raise UsageError(
                 "A Bernoulli likelihood needs values between 0 and 1, as pictures have; "
@@ -124,4 +126,6 @@ def likelihood_for(
         return BernoulliLikelihood(event)
     if name not in LIKELIHOODS:
         raise UsageError(f"There is no likelihood {name!r}. Known: {', '.join(LIKELIHOODS)}.")
+    if name == "mse" and sigma is not None:
+        raise UsageError("The mse likelihood has sigma 1; leave sigma out, or use gaussian.")
     return GaussianLikelihood(event, sigma=1.0 if name == "mse" else sigma, squash=squash)

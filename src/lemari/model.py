@@ -20,7 +20,9 @@ from lemari.types import Batch, Schema, Trace, View
 class Autoencoder(nn.Module):
     """x -> corrupt -> view -> encoder -> posterior -> q(z) -> z -> decoder -> p(x).
 
-    Any part may be exchanged; what a variant is, is the choice of parts and terms. `mixed`
+    Any part may be exchanged; what a variant is, is the choice of parts and terms. A `critic`
+    takes no part in the data flow: only terms ask it, and only terms that name it train it. `k`
+    is the number of codes drawn for each example. `mixed`
     runs the networks (never the laws or the loss) in bfloat16, which is up to twice as fast.
     """
 
@@ -32,6 +34,7 @@ class Autoencoder(nn.Module):
     decoder: Any
     condition: Any
     corrupt: Any
+    critic: Any
 
     def __init__(
         self,
@@ -44,6 +47,7 @@ class Autoencoder(nn.Module):
         terms: Sequence[Term],
         condition: nn.Module | None = None,
         corrupt: nn.Module | None = None,
+        critic: nn.Module | None = None,
         k: int = 1,
     ) -> None:
         super().__init__()
@@ -51,6 +55,8 @@ class Autoencoder(nn.Module):
         self.encoder, self.posterior, self.prior, self.decoder = encoder, posterior, prior, decoder
         self.condition = condition or Unlabelled()
         self.corrupt = corrupt or Clean()
+        if critic is not None:
+            self.critic = critic
         self.terms = nn.ModuleList(terms)  # pyright: ignore
         check_parts(self)
 

@@ -9,7 +9,6 @@ Nothing in it is code or names code: variants and networks come from closed regi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -22,6 +21,7 @@ from pydantic import (
     field_validator,
 )
 
+from lemari.assemble import options_of
 from lemari.errors import ModelFileError, RunError, UsageError
 from lemari.files import read_json, write_json
 from lemari.folder_index import check_sums, write_index
@@ -195,7 +195,7 @@ def shapes_of(schema: Schema, recipe: Recipe) -> dict[str, tuple[int, ...]]:
 
 def check_types(recipe: Recipe) -> None:
     """Each option is of the type that the variant's signature says."""
-    known = signature(VARIANTS[recipe.variant]).parameters
+    known = options_of(VARIANTS[recipe.variant])
     for name, value in recipe.options.items():
         note = str(known[name].annotation) if name in known else "Any"
         kinds = [KINDS.get(part.strip()) for part in note.split("|")]

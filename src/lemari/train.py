@@ -147,6 +147,14 @@ def start_at_mean(model: Autoencoder, feed: Feed, most: int = 5000) -> None:
         bias.copy_(start)
 
 
+def prepare(model: Autoencoder, feed: Feed, seed: int) -> None:
+    """Let priors, posteriors and terms look at the training rows before the first step."""
+    with random_state(seed):
+        for part in (model.posterior, model.prior, *model.terms):
+            if hasattr(part, "prepare"):
+                part.prepare(model, feed)
+
+
 class Training:
     """A model, its optimiser and how far they have come: all that a checkpoint must hold.
 
@@ -161,6 +169,7 @@ class Training:
             raise UsageError("patience needs validation rows; give some, or leave patience out.")
         self.model, self.feed, self.plan, self.valid = model, feed, plan, valid
         start_at_mean(model, feed)
+        prepare(model, feed, plan.seed)
         self.optimiser = Adam(model, plan.lr)
         self.steps = math.ceil(len(feed) / plan.batch_size)
         self.epoch, self.step, self.sums, self.seconds = 0, 0, {}, 0.0

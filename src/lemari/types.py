@@ -74,6 +74,7 @@ class Batch:
     y: Tensor | None = None  # (B,) int64 class number
     w: Tensor | None = None  # (B, *S) 0 where missing or padding
     given: Tensor | None = None  # (B, *S2) degraded input that came with the data
+    rows: Tensor | None = None  # (B,) int64 position of each example in its feed
 
 
 @dataclass(frozen=True, slots=True)

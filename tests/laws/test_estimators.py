@@ -8,6 +8,7 @@ from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import lemari
+from lemari.assemble import options_of
 from lemari.errors import LemariError, ModelFileError
 from lemari.registry import VARIANTS
 from lemari.surfaces.estimator import CLASSES, estimator, load
@@ -143,7 +144,7 @@ def test_a_loaded_estimator_has_the_options_of_its_run_and_can_be_fitted_anew(va
 
 def test_the_constructor_is_the_variants_signature():
     for variant, cls in CLASSES.items():
-        own = set(inspect.signature(VARIANTS[variant]).parameters) - {"data"}
+        own = set(options_of(VARIANTS[variant]))
         assert own <= set(inspect.signature(cls).parameters)
         assert cls.__doc__.startswith(VARIANTS[variant].__doc__.splitlines()[0])
         with pytest.raises(TypeError):

@@ -12,6 +12,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
+from lemari.assemble import options_of
 from lemari.augment import check_augment
 from lemari.errors import DataError, UsageError
 from lemari.formats import Format, ImageFormat
@@ -45,10 +46,8 @@ class Request:
 
 
 def variant_options(variant: str) -> dict[str, inspect.Parameter]:
-    """The options of a variant: its signature without the data."""
-    parameters = dict(inspect.signature(VARIANTS[variant]).parameters)
-    parameters.pop("data")
-    return parameters
+    """The options of a variant, with their types and defaults."""
+    return options_of(VARIANTS[variant])
 
 
 def check_options(variant: str, options: dict[str, Any]) -> None:

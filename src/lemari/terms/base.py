@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from torch import Tensor, nn
 
 from lemari.schedule import Constant, Schedule
 from lemari.types import Trace
 
+if TYPE_CHECKING:
+    from lemari.feed import Feed
+
 EVERYTHING = ("condition", "corrupt", "encoder", "posterior", "prior", "decoder")
+CODER = ("condition", "corrupt", "encoder", "posterior")
 
 
 class Term(nn.Module):
@@ -26,6 +32,12 @@ class Term(nn.Module):
         super().__init__()
         self.weight = weight if callable(weight) else Constant(weight)
         self.trains = trains
+
+    def prepare(self, model: nn.Module, feed: Feed) -> None:
+        """Called once, before the first step, with the training rows: count them, look at them.
+
+        A term that keeps what it found in a buffer finds it again after loading.
+        """
 
     def forward(self, t: Trace, model: nn.Module) -> Tensor:
         """Nats, shape (B,)."""

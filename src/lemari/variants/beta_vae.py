@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
+from lemari.assemble import Shared
 from lemari.model import Autoencoder
 from lemari.types import Schema
 from lemari.variants.vae import vae
 
 
 def beta_vae(
-    data: Schema,
-    *,
-    latent: int | None = None,
-    network: str = "auto",
-    likelihood: str = "gaussian",
-    sigma: float | None = None,
-    beta: float = 4.0,
-    warm_up: int = 0,
+    data: Schema, *, beta: float = 4.0, warm_up: int = 0, **shared: Unpack[Shared]
 ) -> Autoencoder:
     """VAE whose KL counts `beta` times: above 1 it trades sharpness for separate factors.
 
     With a learned sigma the likelihood adapts and undoes part of a large beta; give `sigma=1` (or
     the mse likelihood) to keep the trade fixed. (Higgins et al. 2017)
     """
-    return vae(
-        data,
-        latent=latent,
-        network=network,
-        likelihood=likelihood,
-        sigma=sigma,
-        beta=beta,
-        warm_up=warm_up,
-    )
+    return vae(data, beta=beta, warm_up=warm_up, **shared)

@@ -233,6 +233,7 @@ def estimator(
     variant: str,
     base: type[AutoencoderEstimator] = AutoencoderEstimator,
     further: Mapping[str, Any] = MappingProxyType({}),
+    module: str | None = None,
 ) -> type[AutoencoderEstimator]:
     """The estimator class of a variant, its constructor derived from the variant's signature."""
     own = variant_options(variant)
@@ -252,9 +253,11 @@ def estimator(
     construct.__signature__ = signature
     from lemari.registry import VARIANTS
 
-    doc = (VARIANTS[variant].__doc__ or "") + "\n    As a scikit-learn transformer."
+    function = VARIANTS[variant]
+    doc = (function.__doc__ or "") + "\n    As a scikit-learn transformer."
     body = {"__init__": construct, "variant": variant, "__doc__": doc,
-            "__module__": base.__module__, "conditional": variant == "cvae"}  # fmt: skip
+            "__module__": module or base.__module__,
+            "conditional": getattr(function, "conditional", False)}  # fmt: skip
     return type(name, (base,), body)
 
 
@@ -263,13 +266,6 @@ VAE = estimator("VAE", "vae")
 BetaVAE = estimator("BetaVAE", "beta-vae")
 CVAE = estimator("CVAE", "cvae")
 CLASSES = {cls.variant: cls for cls in (AE, VAE, BetaVAE, CVAE)}
-
-
-def classes() -> dict[str, type[AutoencoderEstimator]]:
-    """The named estimator of each variant that has one."""
-    from lemari.surfaces.estimator import restoring
-
-    return CLASSES | restoring.CLASSES
 
 
 def load(path: str | os.PathLike[str]) -> Any:
@@ -283,7 +279,9 @@ def load(path: str | os.PathLike[str]) -> Any:
         return detecting.load(path)  # pyright: ignore[reportArgumentType]
     fitted = Fitted.load(path)  # pyright: ignore[reportArgumentType]
     recipe = fitted.recipe
-    kind = classes().get(recipe.variant) or estimator("Autoencoder", recipe.variant)
+    from lemari.surfaces.estimator.naming import estimator_of
+
+    kind = estimator_of(recipe.variant)
     given = {k: p.default for k, p in variant_options(recipe.variant).items()} | recipe.options
     names = inspect.signature(kind.__init__).parameters
     given |= {k: getattr(recipe, k) for k in TRAINING}

@@ -1,0 +1,28 @@
+"""The estimator class of any variant, named after it: `beta-tc-vae` is `BetaTCVAE`."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from lemari.surfaces.estimator import base, restoring
+
+SHORT = {"ae", "tc", "vq", "fsq", "gp", "l2", "mmd", "gan", "msssim"}
+
+
+def class_name(variant: str) -> str:
+    """The name of a variant's class.
+
+    >>> class_name("beta-tc-vae"), class_name("sparse-ae"), class_name("vae-gan")
+    ('BetaTCVAE', 'SparseAE', 'VAEGAN')
+    """
+    parts = variant.split("-")
+    return "".join(p.upper() if p in SHORT or p.endswith("ae") else p.capitalize() for p in parts)
+
+
+@cache
+def estimator_of(variant: str) -> type[base.AutoencoderEstimator]:
+    """The estimator class of a variant. Raises UsageError for an unknown name."""
+    known = base.CLASSES | restoring.CLASSES
+    if variant in known:
+        return known[variant]
+    return base.estimator(class_name(variant), variant, module="lemari.family")
