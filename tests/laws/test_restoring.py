@@ -169,3 +169,21 @@ def test_held_out_patches_come_from_other_pictures():
     assert len(set(owner[held])) == 3 and len(held) == 3 * 4
     same = patches.split(0.3, 7)
     assert (same[0] == train).all() and (same[1] == held).all()
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 40])
+def test_no_picture_is_both_trained_on_and_watched(count):
+    """Except where there is only one; what is watched does not overlap."""
+    sizes = [(32, 40)] * count
+    patches = Patches(np.zeros(count * 32 * 40, np.uint8), sizes, 1, 16)
+    everything = np.arange(len(patches))
+    kept, valid = patches.set_apart(everything, 3)
+    if count == 1:
+        assert np.array_equal(kept, everything) and np.array_equal(valid, everything)
+        return
+    on_one, on_other = set(patches.owners(kept)), set(patches.owners(valid))
+    assert not on_one & on_other
+    assert on_one | on_other == set(range(count))
+    assert len(on_other) == max(1, round(count / 10))
+    assert len(valid) == len(on_other) * 2 * 2  # whole patches side by side in 32 x 40
+    assert not np.array_equal(patches.set_apart(everything, 4)[1], valid) or count == 2

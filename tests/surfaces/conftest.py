@@ -145,3 +145,20 @@ def whole_run(tmp_path_factory, sets) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "whole"
     done("train", sets / "d.npz", *SMALL, "--seed", 3, "--out", folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def detector():
+    """A detector of a small mixed table, for the tests of the service."""
+    from serve_cases import detector_of_table
+
+    return detector_of_table()
+
+
+@pytest.fixture(scope="module")
+def client(detector):
+    """A client of a service of that detector."""
+    from serve_cases import served
+
+    with served(detector) as (client, _):
+        yield client

@@ -327,6 +327,25 @@ def test_noise_is_estimated_or_given(tmp_path, cli, net):
     assert fake.levels == pytest.approx([0.05, 0.2])
 
 
+def test_noise_beyond_what_was_trained_is_taken_as_the_nearest(tmp_path, cli, net):
+    fake = net(Fake(takes_level=True))
+    fake.trained_levels = (0.1, 0.15)
+    put(tmp_path / "x.png")
+    for at, noise in enumerate((0.02, 0.12, 0.9)):
+        cli.done("restore", "run", tmp_path / "x.png", "-o", tmp_path / str(at), "--noise", noise)
+    assert fake.levels == pytest.approx([0.1, 0.12, 0.15])
+
+
+def test_only_pictures_of_16_bits_are_restored_in_full_precision(tmp_path, cli, net):
+    """Whatever came before: the result of a file does not depend on its neighbours."""
+    fake, asked = net(Fake()), []
+    fake.exact = asked.append
+    for name, dtype in (("a", np.uint8), ("b", np.uint16), ("c", np.uint8)):
+        put(tmp_path / f"{name}.png", 3, dtype)
+    cli.done("restore", "run", *(tmp_path / f"{n}.png" for n in "abc"), "-o", tmp_path / "out")
+    assert asked == [False, True, False]
+
+
 def test_a_large_picture_gets_the_median_of_its_parts(monkeypatch):
     from lemari import noise_level
 

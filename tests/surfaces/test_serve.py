@@ -21,7 +21,6 @@ from serve_cases import (
     Client,
     arrow,
     as_rows,
-    detector_of_table,
     fault,
     head,
     quickly,
@@ -34,17 +33,6 @@ from lemari.serve_app.answers import ARROW, as_json
 from lemari.serve_app.guard import Guard, is_loopback
 
 pytest.importorskip("uvicorn", reason="the service needs the extra 'serve'")
-
-
-@pytest.fixture(scope="module")
-def detector():
-    return detector_of_table()
-
-
-@pytest.fixture(scope="module")
-def client(detector):
-    with served(detector) as (client, _):
-        yield client
 
 
 # What it answers

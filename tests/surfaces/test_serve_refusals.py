@@ -15,7 +15,6 @@ from serve_cases import (
     TOKEN,
     arrow,
     as_rows,
-    detector_of_table,
     fault,
     head,
     served,
@@ -28,17 +27,6 @@ from lemari.serve_app.answers import ARROW
 pytestmark = pytest.mark.slow  # commands and trainings; the laws are quick
 
 pytest.importorskip("uvicorn", reason="the service needs the extra 'serve'")
-
-
-@pytest.fixture(scope="module")
-def detector():
-    return detector_of_table()
-
-
-@pytest.fixture(scope="module")
-def client(detector):
-    with served(detector) as (client, _):
-        yield client
 
 
 @pytest.fixture(scope="module")

@@ -239,6 +239,12 @@ def test_an_interrupted_patch_run_goes_on_to_the_same_weights(
     assert "patch" in fault and "new run" in fault
     fault = cli.refused(2, "train", "--resume", run, "--degraded", pictures / "small-noisy")
     assert "degraded" in fault
+    if pairs:
+        changed = pictures / "large-noisy" / "p0.png"
+        kept = changed.read_bytes()
+        Image.fromarray(255 - np.asarray(Image.open(changed))).save(changed)
+        assert "not what this run was trained on" in cli.refused(1, "train", "--resume", run)
+        changed.write_bytes(kept)
     cli.done("train", "--resume", run)
     assert weights(run) == weights(tmp_path / "whole")
 

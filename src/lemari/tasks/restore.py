@@ -215,8 +215,8 @@ def restore_picture(
         noise = estimated(pixels) if how.noise is None else how.noise
         low, high = getattr(restorer, "trained_levels", (0.0, 1.0))
         noise = min(max(noise, low), high)  # beyond what it was trained for, the nearest
-    if pixels.dtype == np.uint16 and hasattr(restorer, "exact"):
-        restorer.exact()  # pyright: ignore[reportAttributeAccessIssue]
+    if hasattr(restorer, "exact"):
+        restorer.exact(pixels.dtype == np.uint16)  # pyright: ignore[reportAttributeAccessIssue]
     net: Tileable = Channels(restorer)
     if getattr(restorer, "blind_spot", False):
         net = with_own_value(net, parts_of(pixels))

@@ -37,16 +37,17 @@ class ModelRestorer:
         self.multiple, self.halo = (net.multiple, net.halo + reach) if self.any_size else (1, 0)
         self.takes_level = self.task == "denoise" and bool(self.corrupt.planes)
         self.blind_spot = isinstance(self.corrupt, BlindSpot) and self.any_size
-        self.model.mixed = self.model.mixed and fast_bfloat16()
+        self.fast = self.model.mixed and fast_bfloat16()
+        self.model.mixed = self.fast
 
     @property
     def trained_levels(self) -> tuple[float, float]:
         """The least and the largest noise that the network was trained for."""
         return self.corrupt.low, self.corrupt.high
 
-    def exact(self) -> None:
-        """Work in full precision, as pictures of 16 bits need it."""
-        self.model.mixed = False
+    def exact(self, wanted: bool) -> None:
+        """Whether to work in full precision, as pictures of 16 bits need it."""
+        self.model.mixed = self.fast and not wanted
 
     @torch.no_grad()
     def __call__(self, x: Tensor, level: Tensor | None = None, seen: Tensor | None = None):
