@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import TypedDict, get_type_hints
+from typing import TypedDict
 
 from torch import nn
 
@@ -79,5 +79,5 @@ def options_of(variant: Callable) -> dict[str, inspect.Parameter]:
     for name, parameter in list(own.items()):
         if parameter.kind is inspect.Parameter.VAR_KEYWORD:
             kept = Shared if "Shared" in str(own.pop(name).annotation) else Sizes
-            first = {key: every[key] for key in get_type_hints(kept)}
+            first = {key: every[key] for key in kept.__annotations__}
     return first | own

@@ -21,7 +21,10 @@ def report(folder: Path, told: Record) -> Path:
     sections = (
         ("Threshold", _threshold(folder, told)),
         ("Scores", _scores(told)),
-        ("Worst rows", _worst(told["worst"], bool(told["detector"]["stored_rows"]))),
+        (
+            "Worst rows" if told["columns"] else "Worst pictures",
+            _drawn(folder) + _worst(told["worst"], bool(told["detector"]["stored_rows"])),
+        ),
         ("Columns", _columns(told)),
         ("Data", _data(told)),
         ("How to use", _use(str(told["name"]))),
@@ -45,7 +48,10 @@ def results_page(path: Path, told: Record) -> Path:
     )
     notes = "".join(f"<li>{text(note)}</li>" for note in told["notes"])
     sections = (
-        ("Worst rows", _worst(told["worst"], True)),
+        (
+            "Worst ones",
+            (picture(told["picture"]) if told.get("picture") else "") + _worst(told["worst"], True),
+        ),
         ("Drift", _drift(told["drift"]) if told.get("drift") is not None else ""),
         ("Notes", f"<ul>{notes}</ul>" if notes else ""),
     )
@@ -152,11 +158,19 @@ def _scores(told: Record) -> str:
     )
 
 
+def _drawn(folder: Path) -> str:
+    """The worst pictures, of a detector of pictures."""
+    path = folder / "figures" / "worst.png"
+    return picture(path) if path.is_file() else ""
+
+
 def _worst(rows: Sequence[Record], stored: bool) -> str:
     """One block for each row: why, and its values beside those of the nearest normal rows."""
     if not rows:
         return ""
     files = len({row["file"] for row in rows}) > 1
+    if any("name" in row for row in rows):
+        return "".join(_row(row, files) for row in rows)
     said = "<p>The first row of a file is row 1."
     said += " Beside each value stand those of the nearest normal rows.</p>" if stored else "</p>"
     return said + "".join(_row(row, files) for row in rows)
@@ -166,6 +180,10 @@ def _row(row: Record, files: bool) -> str:
     words = [f"score {row['score']:.4g}", f"p-value {row['p_value']:.3g}"]
     words.append("flagged" if row["flagged"] else "not flagged")
     words += [f"labelled {row['label']}"] if row.get("label") else []
+    if row.get("name"):
+        why = "; ".join(_cell(reason["text"]) for reason in row["reasons"])
+        return (f'<h3 class="next">{_cell(row["name"])}</h3><p class="facts">'
+                f"{escape(', '.join(words))}</p><p>{why}</p>")  # fmt: skip
     name = f"{_cell(row['file'])}, row {row['row']:,}" if files else f"Row {row['row']:,}"
     why = "; ".join(_cell(reason["text"]) for reason in row["reasons"])
     count = max((len(one["nearest"]) for one in row["beside"]), default=0)
@@ -200,6 +218,8 @@ def _columns(told: Record) -> str:
          _cell(c["note"]) or "–")
         for c in told["columns"]
     ]  # fmt: skip
+    if not rows:
+        return ""
     left = told["columns_left_out"]
     more = f"<p>And {left:,} more columns.</p>" if left else ""
     return table(("Column", "Kind", "Missing", "Content", "Note"), rows, "Columns") + more

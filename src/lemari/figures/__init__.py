@@ -9,6 +9,7 @@ from lemari.figures.diagnosis import class_share, comparison_bars, neighbour_qua
 from lemari.figures.grids import decoded_grid_over_scatter, manifold_grid
 from lemari.figures.images import (
     feature_maps,
+    heat_strip,
     morph_strip,
     reconstruction_strip,
     restoration_strip,
@@ -30,6 +31,7 @@ __all__ = [
     "decoded_grid_over_scatter",
     "dimension_histograms",
     "feature_maps",
+    "heat_strip",
     "kl_per_dimension",
     "latent_scatter",
     "layer_diagram",

@@ -64,6 +64,10 @@ CAPTIONS: dict[str, tuple[str, str]] = {
         "Scores of normal rows (and of anomalies, where they are known), the threshold, and what "
         "share of each lies above it.",
     ),
+    "worst": (
+        "The most unusual pictures",
+        "The pictures with the highest scores, and where each is unlike the normal ones.",
+    ),
     "kl": (
         "What each dimension carries",
         "KL divergence from the prior of each dimension. Dimensions under the line are idle.",

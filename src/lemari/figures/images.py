@@ -226,3 +226,26 @@ def _coloured(values: np.ndarray) -> np.ndarray:
     if spread <= 1e-12:
         return np.broadcast_to(np.array(matplotlib.colors.to_rgb(FAINT)), (*values.shape, 3))  # pyright: ignore[reportAttributeAccessIssue]
     return matplotlib.colormaps["cividis"]((values - low) / spread)[..., :3].astype(np.float32)
+
+
+@drawn
+def heat_strip(images: np.ndarray, heats: np.ndarray, titles: Sequence[str]) -> Figure:
+    """Pictures above the map of where each is unusual, all maps on one scale.
+
+    Shapes: images (N, H, W, C) in [0, 1], heats (N, H, W), at least 0; titles N. Ten are drawn.
+    """
+    pictures, maps = as_rgb(images)[:10], np.nan_to_num(np.asarray(heats, float))[:10]
+    size = _cell(pictures, len(pictures), _FULL - 2 * _EDGE - 100)
+    top = max(float(np.quantile(maps, 0.999)), 1e-12)
+    hot = matplotlib.colormaps["inferno"](np.clip(maps / top, 0, 1))[..., :3].astype(np.float32)
+    pitch, tall = _pitch(size, 64), max(size[1], 26)
+    note = f"The {len(pictures)} with the highest scores; below, bright where unlike normal ones."
+    width = max(_LEAST, 2 * _EDGE + 100 + len(pictures) * pitch)
+    sheet = Sheet(width, 2 * tall + 3 * _LINE + 8, "The most unusual pictures", note)
+    sheet.write(_EDGE, sheet.top + size[1] / 2, "picture", va="center", size=8)
+    y = sheet.top + tall + 2 * _LINE
+    sheet.write(_EDGE, y + size[1] / 2, "where", va="center", size=8)
+    words = [f"score {title}" for title in titles]
+    _row(sheet, pictures, (_EDGE + 100, sheet.top), pitch, size, words)
+    _row(sheet, hot, (_EDGE + 100, y), pitch, size)
+    return sheet.figure()

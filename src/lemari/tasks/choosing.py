@@ -19,6 +19,8 @@ from lemari.detect.thresholds import (
 from lemari.errors import UsageError
 from lemari.tasks.detect_data import marks, read_new
 from lemari.tasks.detect_score import score_table
+from lemari.tasks.detector_pictures import FittedPictures
+from lemari.tasks.picture_runs import format_of, labelled_scores, read_pictures, score_pictures
 
 
 def chosen(fitted: Any, scores: np.ndarray | None, y: Any, rule: Mapping[str, Any]) -> Threshold:
@@ -101,6 +103,8 @@ def choose(
     """(threshold, labelled scores or None, notes) by a rule; reads and scores the file it needs."""
     if asked.file is None:
         return chosen(fitted, None, None, asked.rule), None, []
+    if isinstance(fitted, FittedPictures):
+        return chosen_by_pictures(fitted, asked)
     if "goal" in asked.rule and asked.label is None and not asked.file.lower().endswith(".npz"):
         raise UsageError("Say with --label which column of --labels holds the labels.")
     table = read_new(fitted, asked.file, asked.label)
@@ -113,3 +117,17 @@ def choose(
     known = y >= 0
     labelled = (scored.scores[known], y[known])
     return chosen(fitted, *labelled, asked.rule), labelled, [*scored.notes, words]
+
+
+def chosen_by_pictures(
+    fitted: FittedPictures, asked: Asked
+) -> tuple[Threshold, tuple[np.ndarray, np.ndarray] | None, list[str]]:
+    """The same for a detector of pictures; the labels are class folders."""
+    assert asked.file is not None
+    if "goal" not in asked.rule:
+        found = score_pictures(fitted, read_pictures(asked.file, format_of(fitted))[0])
+        return chosen(fitted, found.scores, None, asked.rule), None, found.pictures.notes
+    found, y, words = labelled_scores(fitted, asked.file, asked.label)
+    known = y >= 0
+    labelled = (found.scores[known], y[known])
+    return chosen(fitted, *labelled, asked.rule), labelled, [*found.pictures.notes, words]

@@ -20,18 +20,24 @@ from lemari.machine import installed
 from lemari.mixed.writing import write_rows
 from lemari.tasks.detect_measure import AT, rates
 from lemari.tasks.detector import FittedDetector
-from lemari.tasks.detector import summary as summarised
-from lemari.tasks.detector_files import load_detector, save_detector
+from lemari.tasks.detector import summary as rows_summary
+from lemari.tasks.detector_files import save_detector
+from lemari.tasks.detector_pictures import FittedPictures, load_any
+from lemari.tasks.picture_runs import summary as pictures_summary
 
 SUMMARY, EVALUATED, PICTURE = "metrics/summary.json", "metrics/labelled.parquet", "threshold.png"
 Labelled = tuple[np.ndarray, np.ndarray]  # scores (N,) and labels (N,), 1 for anomalies
+Fitted = FittedDetector | FittedPictures
 
 
 def save_run(
-    folder: Path, fitted: FittedDetector, told: dict[str, Any], labelled: Labelled | None
+    folder: Path, fitted: Fitted, told: dict[str, Any], labelled: Labelled | None
 ) -> dict[str, Any]:
     """Write the detector and, after it, all that tells of it; returns the summary."""
-    save_detector(fitted, folder)
+    if isinstance(fitted, FittedPictures):
+        fitted.save(folder)
+    else:
+        save_detector(fitted, folder)
     if labelled is not None:
         write_labelled(folder, labelled)
     found = {"kind": "detector", "name": folder.resolve().name, "version": installed("lemari")}
@@ -72,7 +78,7 @@ def read_summary(folder: Path) -> dict[str, Any]:
     return found
 
 
-def errors_of(fitted: FittedDetector, labelled: Labelled | None) -> list[ErrorRow]:
+def errors_of(fitted: Fitted, labelled: Labelled | None) -> list[ErrorRow]:
     """Both errors at the usual alarm rates and at the threshold itself."""
     scores, y = labelled or (None, None)
     usual = [row.threshold for row in error_table(fitted.calibration)]
@@ -80,7 +86,7 @@ def errors_of(fitted: FittedDetector, labelled: Labelled | None) -> list[ErrorRo
     return error_table(fitted.calibration, scores, y, points)
 
 
-def write_report(folder: Path, fitted: FittedDetector, told: dict[str, Any]) -> dict[str, Any]:
+def write_report(folder: Path, fitted: Fitted, told: dict[str, Any]) -> dict[str, Any]:
     """Draw the picture and write summary, card and report of a saved detector."""
     labelled = read_labelled(folder)
     told = told | {"detector": summarised(fitted), "threshold": described(fitted.threshold)}
@@ -97,6 +103,12 @@ def write_report(folder: Path, fitted: FittedDetector, told: dict[str, Any]) -> 
     return told
 
 
+def summarised(fitted: Fitted) -> dict[str, Any]:
+    """What the detector is, in plain values."""
+    pictures = isinstance(fitted, FittedPictures)
+    return pictures_summary(fitted) if pictures else rows_summary(fitted)
+
+
 def described(threshold: Threshold) -> dict[str, Any]:
     """A threshold as plain values."""
     return {
@@ -108,7 +120,7 @@ def described(threshold: Threshold) -> dict[str, Any]:
     }
 
 
-def draw(folder: Path, fitted: FittedDetector, labelled: Labelled | None) -> Path:
+def draw(folder: Path, fitted: Fitted, labelled: Labelled | None) -> Path:
     """The picture of the scores, the threshold and both errors."""
     scores, y = labelled or (None, None)
     points = curve_points(fitted.calibration, scores)
@@ -122,7 +134,7 @@ def draw(folder: Path, fitted: FittedDetector, labelled: Labelled | None) -> Pat
     return save(figure, folder / "figures" / PICTURE)
 
 
-def show_threshold(folder: Path, fitted: FittedDetector) -> dict[str, Any]:
+def show_threshold(folder: Path, fitted: Fitted) -> dict[str, Any]:
     """The threshold of a run and both its errors; writes nothing."""
     rows = errors_of(fitted, read_labelled(folder))
     return {"threshold": described(fitted.threshold), "errors": [row.as_dict() for row in rows]}
@@ -130,12 +142,12 @@ def show_threshold(folder: Path, fitted: FittedDetector) -> dict[str, Any]:
 
 def rewrite(folder: Path) -> dict[str, Any]:
     """Draw and write again all that tells of a detector, with threshold.json as it is now."""
-    return write_report(folder, load_detector(folder), read_summary(folder))
+    return write_report(folder, load_any(folder), read_summary(folder))
 
 
 def change_threshold(
     folder: Path,
-    fitted: FittedDetector,
+    fitted: Fitted,
     threshold: Threshold,
     labelled: Labelled | None = None,
     source: str = "",
@@ -155,16 +167,31 @@ def change_threshold(
 def card(told: dict[str, Any]) -> str:
     """Markdown on what the detector is, how good it is, and its limits."""
     data, made = told["data"], told["detector"]
-    lines = [f"# {told['name']}", "", f"A detector of anomalous rows, trained by Lemari "
-             f"{told['version']} on {data['trained_on']:,} rows of {data['name']} "
-             f"({made['columns']:,} columns).", ""]  # fmt: skip
-    lines += ["## Threshold", "", f"Rows that score above {told['threshold']['value']:.4g} are "
-              f"flagged (rule: {told['threshold']['rule']}).", ""]  # fmt: skip
+    what, unit = ("pictures", "values") if "size" in made else ("rows", "columns")
+    lines = [
+        f"# {told['name']}",
+        "",
+        f"A detector of anomalous {what}, trained by Lemari {told['version']} on "
+        f"{data['trained_on']:,} {what} of {data['name']} ({made['columns']:,} {unit}).",
+        "",
+        "## Threshold",
+        "",
+        f"{what.capitalize()} that score above {told['threshold']['value']:.4g} are flagged (rule: "
+        f"{told['threshold']['rule']}).",
+        "",
+    ]
     if told["scores"]:
         lines += ["## Scores", ""]
         lines += [f"- {s['name']}: {s['value']:.4g} ({s['split']})" for s in told["scores"]] + [""]
-    lines += ["## Use and limits", "", "Made for rows like those it was trained on. A flagged row "
-              "is unusual, which is not the same as wrong; a row that is not flagged may still be "
-              "wrong. The rate of false alarms holds as long as normal rows stay as they were; "
-              "watch for drift, and update.", ""]  # fmt: skip
-    return "\n".join(lines)
+    return "\n".join(
+        [
+            *lines,
+            "## Use and limits",
+            "",
+            f"Made for {what} like those it was trained on. What is flagged is unusual, which is "
+            "not the same as wrong; what is not flagged may still be wrong. The rate of false "
+            f"alarms holds as long as normal {what} stay as they were"
+            + ("; watch for drift, and update." if what == "rows" else "."),
+            "",
+        ]
+    )

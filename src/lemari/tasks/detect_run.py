@@ -26,6 +26,8 @@ from lemari.tasks.detect_score import (
     watch,
 )
 from lemari.tasks.detector import FittedDetector
+from lemari.tasks.detector_pictures import FittedPictures
+from lemari.tasks.picture_runs import detect_pictures
 
 SHOWN = 50  # rows on the page
 OUTPUTS = (".csv", ".parquet")
@@ -42,7 +44,7 @@ class How:
 
 
 def detect_files(
-    fitted: FittedDetector,
+    fitted: FittedDetector | FittedPictures,
     run: Path,
     names: Sequence[str],
     how: How,
@@ -50,6 +52,8 @@ def detect_files(
 ) -> dict[str, Any]:
     """Score files one after the other; returns what was found, and writes it where asked for."""
     check(how)
+    if isinstance(fitted, FittedPictures):
+        return detect_pictures(fitted, run, names, how, say)
     scored, alarms = [], []
     for name in names:
         say(f"scoring {Path(name).name}")

@@ -20,6 +20,8 @@ from lemari.tasks.detect_report import save_run
 from lemari.tasks.detect_score import WORST, Scored, records, score_table
 from lemari.tasks.detector import FittedDetector, Settings, summary
 from lemari.tasks.detector_files import load_detector
+from lemari.tasks.detector_pictures import FittedPictures
+from lemari.tasks.picture_runs import holds_images, measure_pictures, train_pictures
 
 MOST_DESCRIBED = 500  # columns that a summary describes
 
@@ -63,6 +65,8 @@ def train(order: Order, folder: Path, progress: Progress) -> dict[str, Any]:
     begin, settings = time.monotonic(), order.settings()
     check_window(order.window, order.by)
     as_rate(order.held_out, "share held out")
+    if holds_images(order.data):
+        return train_pictures(order, folder, progress)
     progress("reading", 0.0)
     texts = [name for name, kind in order.types.items() if kind == "category"]
     table = read_table(
@@ -152,9 +156,13 @@ def worst(fitted: FittedDetector, scored: Scored, y: np.ndarray | None) -> list[
     return found
 
 
-def measure(fitted: FittedDetector, data: str, label: str | None) -> dict[str, Any]:
+def measure(
+    fitted: FittedDetector | FittedPictures, data: str, label: str | None
+) -> dict[str, Any]:
     """Scores of a detector on the labelled rows of a file, beside methods fitted to its stored
     rows. DataError for a file without labels of both classes."""
+    if isinstance(fitted, FittedPictures):
+        return measure_pictures(fitted, data, label)
     table = read_new(fitted, data, label)
     if table.frame.label is None:
         raise DataError(f"{table.name} holds no labels; name their column with --label.")

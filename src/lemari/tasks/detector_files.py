@@ -92,7 +92,13 @@ def load_detector(folder: Path | str) -> FittedDetector:
     folder = Path(folder)
     check_detector(folder)
     settings = read_settings(folder / "detector.json")
-    fmt = mixed_format_from_json(read_json(folder / "format.json"))
+    told = read_json(folder / "format.json")
+    if isinstance(told, dict) and told.get("kind") == "pictures":
+        raise RunError(
+            f"{folder} is a detector of pictures, which can neither learn more nor be served; "
+            "score files with `lemari detect`."
+        )
+    fmt = mixed_format_from_json(told)
     tensors = read_tensors(folder / "weights.safetensors")
     arrays = {name: t.numpy() for name, t in tensors.items()}
     with ours(folder):

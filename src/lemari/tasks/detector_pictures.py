@@ -14,10 +14,11 @@ from lemari.detect.pictures import PictureDetector
 from lemari.detect.thresholds import Threshold, by_alarm_rate
 from lemari.errors import DataError, UsageError
 from lemari.files import read_json
-from lemari.tasks.detector import Settings
+from lemari.tasks.detector import FittedDetector, Settings
 from lemari.tasks.detector_files import (
     check_detector,
     kept_threshold,
+    load_detector,
     ours,
     read_settings,
     write_parts,
@@ -42,12 +43,21 @@ class FittedPictures:
     high: float
 
     @classmethod
-    def fit(cls, X: Any, settings: Settings, progress: Progress | None = None) -> FittedPictures:
-        """From pictures (N, H, W), (N, H, W, C) or (N, C, H, W); UsageError without memory."""
+    def fit(
+        cls,
+        X: Any,
+        settings: Settings,
+        progress: Progress | None = None,
+        ends: tuple[float, float] | None = None,
+    ) -> FittedPictures:
+        """From pictures (N, H, W), (N, H, W, C) or (N, C, H, W); UsageError without memory.
+
+        `ends` are the values that mean black and white, found in the pictures when left out.
+        """
         if not settings.memory:
             raise UsageError("A detector of pictures stores features of them; leave memory on.")
         x = channels_first(X)
-        low, high = value_range(x)
+        low, high = ends or value_range(x)
         model, scores = PictureDetector.learn(
             scaled(x, low, high), settings.normal_only, settings.seed, progress
         )
@@ -92,6 +102,12 @@ def holds_pictures(folder: Path | str) -> bool:
     """Whether a saved detector is one of pictures."""
     fmt = read_json(Path(folder) / "format.json")
     return isinstance(fmt, dict) and fmt.get("kind") == "pictures"
+
+
+def load_any(folder: Path | str) -> FittedPictures | FittedDetector:
+    """The detector of a folder, of pictures or of rows. Raises ModelFileError."""
+    check_detector(Path(folder))
+    return FittedPictures.load(folder) if holds_pictures(folder) else load_detector(folder)
 
 
 def channels_first(X: Any) -> np.ndarray:

@@ -27,9 +27,11 @@ def show_trained(folder: Path, told: dict[str, Any], progress: Progress) -> None
         progress.note(one_line(f"note: {note}."))
     data, made = told["data"], told["detector"]
     report = (folder / "report.html").resolve()
+    what = f"{made['columns']:,} columns of {data['trained_on']:,} rows"
+    if "size" in made:
+        what = f"{data['trained_on']:,} pictures of {'x'.join(map(str, made['size'][1:]))} pixels"
     lines = [
-        f"Learned {made['columns']:,} columns of {data['trained_on']:,} rows "
-        f"({made['features']:,} features) in {duration(told['seconds'])}.",
+        f"Learned {what} ({made['features']:,} features) in {duration(told['seconds'])}.",
         f"Labels: {one_line(told['labels'])}." if told["labels"] else "",
         score_lines(told["scores"]) if told["scores"] else "",
         threshold_line(told["threshold"]),
@@ -57,7 +59,7 @@ def worst_lines(rows: list[dict[str, Any]]) -> str:
     shown = []
     for row in rows:
         why = one_line("; ".join(reason["text"] for reason in row["reasons"]))
-        name = f"{row['file']} {row['row']}" if files else str(row["row"])
+        name = row.get("name") or (f"{row['file']} {row['row']}" if files else str(row["row"]))
         flag = "flagged" if row["flagged"] else "-"
         shown.append((one_line(name), cell(row["score"]), f"{row['p_value']:.2g}", flag, why))
     return table(shown, ("row", "score", "p", "", "why")) if shown else ""
@@ -68,8 +70,9 @@ def show_found(told: dict[str, Any], folder: Path, progress: Progress) -> None:
     progress.clear()
     for note in told["notes"]:
         progress.note(one_line(f"warning: {note}."))
+    kind = "pictures" if any("name" in row for row in told["worst"]) else "rows"
     lines = [
-        f"{told['flagged']:,} of {told['rows']:,} rows are flagged (score above "
+        f"{told['flagged']:,} of {told['rows']:,} {kind} are flagged (score above "
         f"{told['threshold']:.4g}).",
         worst_lines(told["worst"][:SHOWN]),
     ]
@@ -78,7 +81,7 @@ def show_found(told: dict[str, Any], folder: Path, progress: Progress) -> None:
                         f"{told['fdr']:g}.")  # fmt: skip
     if told.get("drift") is not None:
         lines += drift_lines(told["drift"])
-    lines += [f"Wrote {told[key]}" for key in ("output", "page") if told.get(key)]
+    lines += [f"Wrote {told[key]}" for key in ("output", "page", "picture") if told.get(key)]
     text = "\n".join(line for line in lines if line)
     finish(progress.quiet, told, text, f"lemari threshold {quoted(folder)}")
 

@@ -98,15 +98,15 @@ def detect(
     """Score new rows: which are anomalous, and why. The first row of a file is row 1."""
     from lemari.machine import threads as working
     from lemari.tasks.detect_run import How, detect_files
-    from lemari.tasks.detector_files import load_detector
+    from lemari.tasks.detector_pictures import load_any
 
     progress = Progress(as_json)
     count, folder = usable_threads(threads), find_detector(run)
     with working(count):
-        fitted = load_detector(folder)
+        fitted = load_any(folder)
         how = How(output, most, fdr, watch)
         if "-" in new:
-            stream(fitted, new, how)
+            stream(fitted, new, how)  # pyright: ignore[reportArgumentType]
             return
         told = detect_files(fitted, folder, new, how, progress.say)
     show_found(told, folder, progress)
@@ -136,6 +136,8 @@ def stream(fitted, new: list[str], how) -> None:
     from lemari.errors import UsageError
     from lemari.tasks.detect_stream import Stream
 
+    if not hasattr(fitted, "drift"):
+        raise UsageError("A stream (-) has rows of a table; give a detector of pictures files.")
     if len(new) > 1 or how.output or how.fdr is not None:
         raise UsageError("A stream (-) stands alone, without other files, --output or --fdr.")
     answers = Stream(fitted, how.most, how.watch)
@@ -148,11 +150,11 @@ def evaluate_detector(folder: Path, data: str | None, label: str | None, as_json
     """`lemari evaluate` for a detector: how well it tells the labelled rows of DATA apart."""
     from lemari.errors import UsageError
     from lemari.tasks.detecting import measure
-    from lemari.tasks.detector_files import load_detector
+    from lemari.tasks.detector_pictures import load_any
 
     if data is None:
         raise UsageError("Give labelled rows to evaluate a detector on: DATA and --label.")
-    progress, fitted = Progress(as_json), load_detector(folder)
+    progress, fitted = Progress(as_json), load_any(folder)
     progress.say("scoring")
     told: dict[str, Any] = measure(fitted, data, label) | {"run": str(folder.resolve())}
     progress.clear()

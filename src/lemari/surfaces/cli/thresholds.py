@@ -37,13 +37,13 @@ def threshold(
     """Show the threshold of a detector and both its errors, or choose it by another rule."""
     from lemari.tasks.choosing import ask, choose
     from lemari.tasks.detect_report import change_threshold, show_threshold
-    from lemari.tasks.detector_files import load_detector
+    from lemari.tasks.detector_pictures import load_any
     from lemari.tasks.fit import with_lock
 
     progress, folder = Progress(as_json), find_detector(run)
     asked = ask(alarm_rate, confidence, miss_cost, alarm_cost, share, labels, label, goal,
                 automatic, value)  # fmt: skip
-    fitted = load_detector(folder)
+    fitted = load_any(folder)
     if asked is None:
         told = show_threshold(folder, fitted)
     else:

@@ -18,8 +18,8 @@ from lemari.machine import cores, threads
 from lemari.mixed.frame import Frame, read_frame
 from lemari.tasks.choosing import chosen
 from lemari.tasks.detector import FittedDetector, Settings
-from lemari.tasks.detector_files import load_detector, save_detector
-from lemari.tasks.detector_pictures import FittedPictures, holds_pictures
+from lemari.tasks.detector_files import save_detector
+from lemari.tasks.detector_pictures import FittedPictures, load_any
 from lemari.tasks.reasons import Reason, reasons
 
 RULES = ("alarm_rate", "costs", "labels", "automatic", "value")
@@ -210,7 +210,7 @@ def _is_table(X: Any) -> bool:
 
 def load(path: str | Path) -> Detector:
     """The detector saved in a folder."""
-    fitted = FittedPictures.load(path) if holds_pictures(path) else load_detector(path)
+    fitted = load_any(path)
     told = fitted.settings
     made = Detector(
         normal_only=told.normal_only,
