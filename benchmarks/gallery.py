@@ -33,7 +33,10 @@ from lemari.train import Training
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "gallery.json"
-PICTURES, PAGE = HERE.parent / "docs" / "pictures" / "variants", HERE.parent / "docs" / "variants.md"
+PICTURES, PAGE = (
+    HERE.parent / "docs" / "pictures" / "variants",
+    HERE.parent / "docs" / "variants.md",
+)
 DATA, TESTED, SHOWN = "fashion-mnist", 2000, 10
 PRESETS = ("chapter-", "lesson-")
 ELSEWHERE = ("denoising-ae", "super-resolution-ae", "inpainting-ae")

@@ -15,25 +15,8 @@ from page_detection import section
 HERE = Path(__file__).parent
 RESULTS, PAGE = HERE / "results", HERE.parent / "docs" / "benchmarks.md"
 SHOWN = ("MSE", "PSNR", "kNN-5 accuracy", "loss", "NLL (1000 draws)")
-TITLES = {
-    "chapter-ae": "The chapter's autoencoder, its recipe exactly: 2-d code, 1x32x32, 10 epochs",
-    "chapter-ae-float32": "The same in float32: does bfloat16 change the result?",
-    "auto-32": "`auto` network, 32-d code, 28x28, `--lr 2e-3 --epochs 12`",
-    "auto-32-default": "The same with the default settings (10 epochs, 1e-3)",
-    "mlp-vae-50": "Fully connected VAE, 50-d code, statically binarised MNIST",
-    "faces-chapter": "Colour faces at 32x32, the chapter's faces VAE, 200-d code",
-    "faces-chapter-32": "Colour faces at 32x32, VAE with `chapter-faces`, 32-d code",
-    "faces-auto-32": "Colour faces at 64x64, VAE with the `auto` network, 32-d code",
-}
-ASKED = {
-    ("chapter-ae", "fashion-mnist"): "MSE <= 0.0213, kNN >= 0.645",
-    ("chapter-ae", "mnist"): "MSE <= 0.0313, kNN >= 0.74",
-    ("auto-32", "fashion-mnist"): "MSE <= 0.0075, kNN >= 0.862, 600 s",
-    ("auto-32", "mnist"): "MSE <= 0.0040, kNN >= 0.979, 600 s",
-    ("mlp-vae-50", "mnist-static"): "NLL <= 89.9 nats",
-    ("faces-chapter", "sfhq_faces_64.npz"): "PSNR above PCA",
-    ("faces-chapter-32", "sfhq_faces_64.npz"): "PSNR above PCA",
-    ("faces-auto-32", "sfhq_faces_64.npz"): "PSNR above PCA",
+ENTRIES = {
+    p.stem: json.loads(p.read_text()) for p in sorted((HERE.parent / "reproduce").glob("*.json"))
 }
 
 RESTORED = {
@@ -61,13 +44,12 @@ def quality(name: str, records: list[dict]) -> list[str]:
     for record in records:
         groups[record["data"]].append(record)
     lines = [
-        f"### {TITLES.get(name, name)}",
+        f"### {ENTRIES[name]['about']}",
         "",
         "| data | score | Lemari, mean (least to most) | baselines | seeds | test rows | asked |",
         "|---|---|---|---|---|---:|---|",
     ]
     for data, group in groups.items():
-        first = True
         for score in SHOWN:
             found = [s for r in group for s in r["scores"] if s["name"] == score]
             if not found:
@@ -76,8 +58,8 @@ def quality(name: str, records: list[dict]) -> list[str]:
             value = spread([s["value"] for s in found])
             unit = f" {found[0]['unit']}" if found[0]["unit"] else ""
             seeds = ", ".join(str(r["seed"]) for r in group)
-            asked = ASKED.get((name, data), "-") if first else ""
-            first = False
+            how, bound = ENTRIES[name]["goals"].get(data, {}).get(score, ("", ""))
+            asked = f"{how} {bound}".strip() or "-"
             lines.append(
                 f"| {data} | {score} | {value}{unit} | {beside or '-'} | {seeds} "
                 f"| {found[0]['rows']:,} | {asked} |"
@@ -225,7 +207,7 @@ def training_times() -> list[str]:
 
 def main() -> None:
     text = [*(HERE / "preface.md").read_text().rstrip().splitlines(), "", "## Quality", ""]
-    for name in TITLES:
+    for name in ENTRIES:
         path = RESULTS / f"{name}.json"
         if path.exists():
             text += quality(name, json.loads(path.read_text()))

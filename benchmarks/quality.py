@@ -1,4 +1,4 @@
-"""Quality tables: train by a named setting, judge on the test split, keep the figures as JSON.
+"""Quality tables: train by an entry of reproduce/, judge on the test split, keep the figures.
 
     python benchmarks/quality.py chapter-ae --data fashion-mnist --seeds 0 1 2
     python benchmarks/quality.py --list
@@ -24,53 +24,18 @@ from lemari.tasks.job import prepare
 from lemari.tasks.plan import Request
 
 RESULTS = Path(__file__).parent / "results"
-CHAPTER = {"variant": "ae", "options": {"network": "chapter", "latent": 2, "likelihood": "mse"}}
+ENTRIES = Path(__file__).parents[1] / "reproduce"
 SETTINGS: dict[str, dict] = {
-    "chapter-ae": CHAPTER | {"epochs": 10},
-    "chapter-ae-float32": CHAPTER | {"epochs": 10, "precision": "float32"},
-    "auto-32": {"variant": "ae", "options": {"latent": 32}, "epochs": 12, "lr": 2e-3},
-    "auto-32-default": {"variant": "ae", "options": {"latent": 32}, "epochs": 10},
-    "mlp-vae-50": {
-        "variant": "vae",
-        "options": {"network": "mlp-tanh:400-400", "latent": 50, "likelihood": "bernoulli"},
-        "epochs": 62,
-        "nll": 1000,
-    },
-    "faces-chapter": {
-        "variant": "chapter-faces-vae",
-        "options": {"latent": 200},
-        "epochs": 100,
-        "size": (32, 32),
-    },
-    "faces-chapter-32": {
-        "variant": "vae",
-        "options": {"network": "chapter-faces", "latent": 32},
-        "epochs": 60,
-        "batch_size": 32,
-        "schedule": "cosine",
-        "augment": "flip",
-        "patience": 15,
-        "size": (32, 32),
-    },
-    "faces-auto-16": {
-        "variant": "vae",
-        "options": {"latent": 16},
-        "epochs": 36,
-        "batch_size": 32,
-        "lr": 2e-3,
-        "augment": "flip",
-        "patience": 10,
-        "size": (64, 64),
-    },
+    p.stem: json.loads(p.read_text()) for p in sorted(ENTRIES.glob("*.json"))
 }
 
 
 def run(name: str, data: str, seed: int, count: int, keep: Path | None, **changes) -> dict:
     """Train once and measure; returns the record."""
-    setting = dict(SETTINGS[name]) | changes
-    nll, size = setting.pop("nll", 0), setting.pop("size", None)
-    request = Request(**setting, seed=seed, threads=count)
-    job = prepare(data, request, **({"size": size} if size else {}))
+    entry = SETTINGS[name]
+    request = Request(**entry["recipe"] | changes, seed=seed, threads=count)
+    nll, size = entry.get("nll", 0), entry.get("size")
+    job = prepare(data, request, **({"size": tuple(size)} if size else {}))
     with tempfile.TemporaryDirectory() as scratch:
         folder = keep or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
@@ -101,6 +66,16 @@ def run(name: str, data: str, seed: int, count: int, keep: Path | None, **change
     }
 
 
+def keep(record: dict) -> None:
+    """Put a record beside those of other data, seeds and epochs."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{record['setting']}.json"
+    records = json.loads(path.read_text()) if path.exists() else []
+    key = ("data", "seed", "epochs")
+    records = [r for r in records if any(r[k] != record[k] for k in key)]
+    path.write_text(json.dumps(finite_or_none([*records, record]), indent=1) + "\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("setting", nargs="?", choices=sorted(SETTINGS))
@@ -114,15 +89,10 @@ def main() -> None:
     if given.list or not given.setting:
         print(json.dumps(SETTINGS, indent=2))
         return
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{given.setting}.json"
     changes = {"epochs": given.epochs} if given.epochs else {}
     for seed in given.seeds:
         record = run(given.setting, given.data, seed, given.threads, given.keep, **changes)
-        records = json.loads(path.read_text()) if path.exists() else []
-        key = ("data", "seed", "epochs")
-        records = [r for r in records if any(r[k] != record[k] for k in key)]
-        path.write_text(json.dumps(finite_or_none([*records, record]), indent=1) + "\n")
+        keep(record)
         short = {s["name"]: round(s["value"], 5) for s in record["scores"]}
         print(record["data"], seed, f"{record['train_seconds']:.0f} s", short, flush=True)
 

@@ -100,10 +100,10 @@ def theirs(variant: str, model: Autoencoder, x: torch.Tensor, folder: str):
     from pythae.data.datasets import BaseDataset
 
     _, name, options, trainer = (LIKELIHOODS | ERRORS)[variant]
-    config_class = getattr(pythae.models, f"{name}Config", None)
+    config_class = getattr(pythae.models, f"{name}Config")
     loss = {"reconstruction_loss": "bce" if variant in LIKELIHOODS else "mse"}
-    config = config_class(input_dim=tuple(x.shape[1:]), latent_dim=LATENT, **loss, **options) if (
-        name != "AE") else config_class(input_dim=tuple(x.shape[1:]), latent_dim=LATENT)  # fmt: skip
+    options = options | ({} if name == "AE" else loss)
+    config = config_class(input_dim=tuple(x.shape[1:]), latent_dim=LATENT, **options)
     encoder, decoder = layers(model, variant)
     made = getattr(pythae.models, name)(config, encoder=encoder, decoder=decoder)
     kind = getattr(pythae.trainers, f"{trainer}TrainerConfig")
