@@ -60,7 +60,7 @@ class Judge(Term):
         with torch.no_grad():
             first, second = self.pair(t, model)
         right = over_draws(F.softplus(-model.critic(first)))
-        wrong = over_draws(F.softplus(model.critic(second)))
+        wrong = over_draws(F.softplus(model.critic(second.detach())))
         return right + wrong
 
 
