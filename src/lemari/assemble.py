@@ -48,11 +48,13 @@ def assemble(
 ) -> Autoencoder:
     """An autoencoder of networks that suit the data and the posterior.
 
-    `prior` and `critic` are functions of the shape of one code. Raises UsageError for what does
-    not fit.
+    `prior` and `critic` are functions of the shape of one code; a posterior that must know it is
+    told (`shape_to`). Raises UsageError for what does not fit.
     """
     width = getattr(condition, "width", 0)
     nets = select(data, network, latent=latent, heads=posterior.heads, condition=width)  # pyright: ignore[reportArgumentType]
+    if hasattr(posterior, "shape_to"):
+        posterior.shape_to(*nets.code)  # pyright: ignore[reportCallIssue]
     linear = is_linear(parse(resolve(network, data.kind))[0])
     return Autoencoder(
         data,

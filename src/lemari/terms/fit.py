@@ -33,9 +33,14 @@ class Recon(Term):
             hidden = 1 - t.view.seen
             scale = hidden.numel() / hidden.sum().clamp(min=1)
             return -over_draws(total(t.p.log_density(t.batch.x) * hidden, t.p.event)) * scale
-        if t.batch.w is None:
-            return -over_draws(t.p.log_prob(t.batch.x))
-        return -over_draws(total(t.p.log_density(t.batch.x) * t.batch.w, t.p.event))
+        return -over_draws(log_likelihood(t))
+
+
+def log_likelihood(t: Trace) -> Tensor:
+    """log p(x | z) of each draw, (K, B); values whose weight `w` is 0 do not count."""
+    if t.batch.w is None:
+        return t.p.log_prob(t.batch.x)
+    return total(t.p.log_density(t.batch.x) * t.batch.w, t.p.event)
 
 
 def over_draws(values: Tensor) -> Tensor:
