@@ -48,11 +48,13 @@ def assemble(
 ) -> Autoencoder:
     """An autoencoder of networks that suit the data and the posterior.
 
-    `prior` and `critic` are functions of the shape of one code; a posterior that must know it is
-    told (`shape_to`). Raises UsageError for what does not fit.
+    `prior` and `critic` are functions of the shape of one code. A posterior with networks of its
+    own is told that shape (`shape_to`); one whose code holds more than `latent` numbers says how
+    many (`extra`). Raises UsageError for what does not fit.
     """
+    heads, extra = posterior.heads, getattr(posterior, "extra", 0)
     width = getattr(condition, "width", 0)
-    nets = select(data, network, latent=latent, heads=posterior.heads, condition=width)  # pyright: ignore[reportArgumentType]
+    nets = select(data, network, latent=latent, heads=heads, condition=width, extra=extra)  # pyright: ignore[reportArgumentType]
     if hasattr(posterior, "shape_to"):
         posterior.shape_to(*nets.code)  # pyright: ignore[reportCallIssue]
     linear = is_linear(parse(resolve(network, data.kind))[0])

@@ -200,6 +200,23 @@ def kl_normal(q: Normal, p: Normal) -> Tensor:
     return 0.5 * (ratio.exp() + ((q.mean - p.mean) * (-p.log_sigma).exp()).square() - 1 - ratio)
 
 
+TOTAL: dict[tuple[type, type], Callable] = {}
+
+
+def closed_total(q: type, p: type) -> Callable[[Callable], Callable]:
+    """Register a KL(q || p) that does not split by dimension: function(q, p, z) -> (B,).
+
+    For a KL that is exact as a whole, or that needs fewer of the drawn codes `z` (K, B, *Z) than
+    log q - log p does.
+    """
+
+    def register(function: Callable) -> Callable:
+        TOTAL[q, p] = function
+        return function
+
+    return register
+
+
 def kl_per_dimension(q: Law, p: Law) -> Tensor | None:
     """KL(q || p) of each dimension where a closed form is known, else None."""
     function = KL.get((type(q), type(p)))
@@ -214,4 +231,7 @@ def divergence(q: Density, p: Density, z: Tensor) -> Tensor:
     exact = kl_per_dimension(q, p)
     if exact is not None:
         return total(exact, q.event)
+    whole = TOTAL.get((type(q), type(p)))
+    if whole is not None:
+        return whole(q, p, z)
     return (q.log_prob(z) - p.log_prob(z)).mean(0)

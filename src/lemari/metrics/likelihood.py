@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lemari.errors import UsageError
 from lemari.feed import Feed
-from lemari.laws import Density, Law, kl_per_dimension, total
+from lemari.laws import Density, Law, divergence, kl_per_dimension
 from lemari.model import Autoencoder
 from lemari.train import random_state
 from lemari.types import Batch
@@ -67,7 +67,7 @@ def kl_profile(model: Autoencoder, feed: Feed) -> dict[str, Tensor] | None:
     """Mean KL of each dimension (nats) and variance of the posterior mean over the rows.
 
     A dimension counts as active when that variance exceeds 0.01 (Burda et al. 2016). None when
-    the posterior has no density.
+    the posterior has no density, or a KL that does not split by dimension.
     """
     sums, means = None, []
     model.eval()
@@ -88,11 +88,13 @@ def scores(model: Autoencoder, batch: Batch) -> Tensor:
     """Log-likelihood bound of each row at the posterior mean, (B,), nats; higher is more normal.
 
     Each term of the training loss is evaluated at the mean code, so the score has no noise and
-    does not depend on what else is in the batch.
+    does not depend on what else is in the batch. A KL without a closed form counts as the
+    log q - log p of that code.
     """
     model.eval()
     c = model.condition(batch)
     q = model.encode(model.corrupt.given(batch.x), c)
     score = model.decode(q.mean.unsqueeze(0), c).log_prob(batch.x)[0]
-    kl = kl_per_dimension(q, model.prior(c)) if isinstance(q, Density) else None
-    return score if kl is None else score - total(kl, q.event)
+    if not (isinstance(q, Density) and "density" in model.prior.traits):
+        return score
+    return score - divergence(q, model.prior(c), q.mean.unsqueeze(0))

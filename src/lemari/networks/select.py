@@ -54,12 +54,14 @@ def select(
     latent: int | None,
     heads: int,
     condition: int = 0,
+    extra: int = 0,
     **further: int,
 ) -> Nets:
     """Build encoder and decoder for the data.
 
-    `heads` is how many numbers the posterior needs for each number of the code; `further` goes to
-    networks of whole pictures (`planes`, `scale`). Raises UsageError for an unknown name, for
+    `heads` is how many numbers the posterior needs for each number of the code; `extra` numbers
+    are added to a code of `latent`; `further` goes to networks of whole pictures (`planes`,
+    `scale`). Raises UsageError for an unknown name, for
     data that the network cannot take, and for a code below 1.
     """
     name, widths = parse(resolve(network, data.kind))
@@ -68,6 +70,7 @@ def select(
         latent = 16 if data.kind == "image" else max(1, min(8, data.size // 2))
     if latent is not None and not 1 <= latent <= 65536:
         raise UsageError(f"The code needs 1 to 65536 numbers, but latent is {latent}.")
+    latent = None if latent is None else latent + extra
     options: dict = ({"widths": widths} if widths else {}) | further
     try:
         nets = build(data, latent=latent, heads=heads, condition=condition, **options)

@@ -142,6 +142,8 @@ def likelihoods(model: Autoencoder, held: Feed, e: Evaluation, split: str, seed:
         add(Score("KL", float(e.kl.sum()), "", len(held), split, (), "nats"))
         active = int((e.variance > 0.01).sum())
         add(Score(f"active units of {len(e.kl)}", active, "", len(held), split))
+    elif "kl" in means:
+        add(Score("KL", means["kl"], "", len(held), split, (), "nats"))
 
 
 def neighbours(train: Feed, held: Feed, e: Evaluation, split: str) -> None:
