@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 LOOKED_AT = 1 << 22  # values of training rows from which a codebook starts
 AT_ONCE = 1 << 25  # distances held at a time
+BEAM = 64  # sums kept where greed does not lead back to a code
 
 
 class Quantised(Point):
@@ -39,11 +40,18 @@ class Codebook(nn.Module):
     A code of shape (C, ...) is cut at every place into C / width vectors: one for each place of
     feature maps unless `width` says otherwise, and pieces of 4 numbers or fewer for a plain
     vector. `quantiser` is a function of the width.
+
+    The encoder's output is first brought to mean 0 and variance 1 by running moments. A fresh
+    network's output is so small that all of it falls on few codes, from which training does not
+    find out; and a drift of it would saturate what has fixed levels.
     """
 
     heads = 1
     traits = frozenset({"point", "codes"})
     counts: Tensor
+    centre: Tensor
+    variance: Tensor
+    pace = 0.02
 
     def __init__(
         self, quantiser: Callable[..., Any], shape: tuple[int, ...], width: int | None = None
@@ -55,11 +63,14 @@ class Codebook(nn.Module):
         self.length = prod(shape) // self.width * self.quantiser.depth
         zero = torch.zeros(self.quantiser.depth, self.codes, dtype=torch.int64)
         self.register_buffer("counts", zero)
+        self.register_buffer("centre", torch.zeros(self.width))
+        self.register_buffer("variance", torch.ones(self.width))
 
     def forward(self, h: Tensor) -> Quantised:
-        value, indices, far = self.quantiser(self.split(h))
+        x = self.split(h)
+        value, indices, far = self.quantiser((x - self.centre) / self.variance.sqrt())
         if self.training:
-            self.count(indices)
+            self.follow(x, indices)
         indices, far = indices.view(len(h), self.length), far.view(len(h), -1).sum(1)
         return Quantised(self.join(value), indices, far, event=len(self.shape))
 
@@ -85,7 +96,8 @@ class Codebook(nn.Module):
         """The numbers of codes given as vectors: (N, *Z) or (N, D) -> (N, L).
 
         Vectors of several quantizers add up to a code; where picking the nearest one after the
-        other does not lead back to it, more sums are tried.
+        other does not lead back to it, more sums are tried: enough for codes of this posterior,
+        but an arbitrary sum may come back as another one near it.
         """
         tables = self.quantiser.tables(codes.dtype)
         block = max(1, AT_ONCE // (self.codes * self.length))
@@ -97,8 +109,8 @@ class Codebook(nn.Module):
         if len(tables) > 1:
             off = x - sum(table[i] for table, i in zip(tables, found.T, strict=True))
             missed = off.square().sum(1) > 1e-8 * x.square().sum(1).clamp(min=1e-8)
-            for rows in missed.nonzero()[:, 0].split(max(1, AT_ONCE // (32 * self.codes))):
-                found[rows] = search(x[rows], tables, 32)
+            for rows in missed.nonzero()[:, 0].split(max(1, AT_ONCE // (BEAM * self.codes))):
+                found[rows] = search(x[rows], tables, BEAM)
         return found.view(len(codes), self.length)
 
     @torch.no_grad()
@@ -111,11 +123,17 @@ class Codebook(nn.Module):
         with model.precision(batch.x):
             h = model.encoder(model.corrupt(batch).x, model.condition(batch))
         model.train(training)
-        self.quantiser.start(self.split(widened(h)))
+        x = self.split(widened(h))
+        self.centre.copy_(x.mean(0))
+        self.variance.copy_(x.var(0, correction=0).clamp(min=1e-12))
+        self.quantiser.start((x - self.centre) / self.variance.sqrt())
 
     @torch.no_grad()
-    def count(self, indices: Tensor) -> None:
-        """Add to how often each code was picked."""
+    def follow(self, x: Tensor, indices: Tensor) -> None:
+        """Take one training batch into the running moments, and count the codes it picked."""
+        self.centre.lerp_(x.mean(0), self.pace)
+        off = (x - self.centre).square().mean(0)
+        self.variance.lerp_(off, self.pace).clamp_(min=1e-12)
         for counts, index in zip(self.counts, indices.T, strict=True):
             counts += torch.bincount(index, minlength=self.codes)
 
@@ -201,7 +219,7 @@ class FittedCodes(nn.Module):
         """Count the codes of shape (N, D), which are looked up in the codebook."""
         (codebook,) = self.borrowed
         for chance, index in zip(self.chances, codebook.indices_of(codes).T, strict=True):
-            chance.copy_(torch.bincount(index, minlength=codebook.codes) / len(codes))
+            chance.copy_(torch.bincount(index, minlength=codebook.codes)).div_(len(codes))
 
     def forward(self, c: Tensor) -> CodeLaw:
         return CodeLaw(self.borrowed[0], self.chances, len(c))

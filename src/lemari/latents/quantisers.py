@@ -123,8 +123,15 @@ class ScalarLevels(nn.Module):
         index = self.scalar.codes_to_indices(rounded.detach()).long()
         return self.scalar.project_out(rounded), index[:, None], x.new_zeros(len(x))
 
+    @torch.no_grad()
     def start(self, x: Tensor) -> None:
-        """Nothing to begin with: the levels are fixed."""
+        """Scale the layer before the levels so that the vectors of the data spread over them."""
+        layer = self.scalar.project_in
+        if isinstance(layer, nn.Linear):
+            y = layer(x)
+            spread = y.std(0, correction=0).clamp(min=1e-6)
+            layer.weight /= spread[:, None]
+            layer.bias.copy_((layer.bias - y.mean(0)) / spread)
 
 
 def levels_of(text: str) -> list[int]:
