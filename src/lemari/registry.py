@@ -58,6 +58,7 @@ VARIANTS = Registry(
         "vae": "lemari.variants.vae:vae",
         "beta-vae": "lemari.variants.beta_vae:beta_vae",
         "cvae": "lemari.variants.cvae:cvae",
+        "neighbour-ae": "lemari.variants.neighbour_ae:neighbour_ae",
         "chapter-ae": "lemari.variants.course:chapter_ae",
         "chapter-vae": "lemari.variants.course:chapter_vae",
         "chapter-faces-vae": "lemari.variants.course:chapter_faces_vae",
