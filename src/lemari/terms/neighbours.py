@@ -104,7 +104,7 @@ def squared(difference: Tensor) -> Tensor:
 
 
 def curve(min_dist: float) -> tuple[float, float]:
-    """a and b with which 1 / (1 + a d^2b) comes nearest to 1 up to `min_dist`, then exp(-(d - min)).
+    """a and b with which 1 / (1 + a d^2b) is 1 up to `min_dist`, then falls exponentially, nearly.
 
     >>> [round(v, 2) for v in curve(0.1)]
     [1.58, 0.9]
