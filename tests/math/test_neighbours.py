@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from lemari.errors import UsageError
 from lemari.feed import Feed
 from lemari.formats import TableFormat
-from lemari.terms.fuzzy_graph import fuzzy_graph, memberships, narrowed, nearest, union
+from lemari.terms.fuzzy_graph import fuzzy_graph, memberships, narrow, nearest, union
 from lemari.terms.neighbours import NEAR, Neighbours, curve
 from lemari.types import Batch, Trace, View
 
@@ -90,10 +91,10 @@ def test_neighbours_are_drawn_in_proportion_to_their_weights():
 
 def test_narrow_rows_keep_their_distances_where_the_data_is_flat():
     flat = cloud(100, 5) @ cloud(5, 300, 1)
-    short = narrowed(flat, 8)
+    short = narrow(flat[::2], 8)(flat)
     assert short.shape == (100, 8)
     torch.testing.assert_close(F.pdist(short), F.pdist(flat))
-    assert narrowed(flat, 300) is flat
+    assert narrow(flat, 300)(flat) is flat
 
 
 @pytest.mark.parametrize("min_dist", [0.0, 0.1, 0.5])
@@ -215,3 +216,9 @@ def test_the_score_is_the_log_odds():
     phi = 1 / (1 + term.a * (d + NEAR) ** term.b)
     torch.testing.assert_close(F.softplus(term.score(d)), -phi.log())
     torch.testing.assert_close(F.softplus(-term.score(d)), -(1 - phi).log())
+
+
+@pytest.mark.parametrize("wrong", [{"neighbours": 0}, {"min_dist": -0.1}, {"min_dist": 3.0}])
+def test_a_map_that_cannot_be_is_refused(wrong):
+    with pytest.raises(UsageError, match="leave them out for 15 and 0.1"):
+        Neighbours(**wrong)

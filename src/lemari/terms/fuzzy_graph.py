@@ -8,6 +8,7 @@ and sparse regions count alike. (McInnes, Healy and Melville 2018, arXiv:1802.03
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,13 +44,15 @@ def nearest(x: Tensor, k: int, among: Tensor | None = None) -> tuple[Tensor, Ten
 
     `among` (M,) holds the positions that may be found, all when None. Shapes: x (N, D).
     """
-    pool = x if among is None else x[among]
-    own = torch.arange(len(x), device=x.device) if among is None else among
-    where, length = torch.arange(len(x), device=x.device), pool.square().sum(1)
+    where = torch.arange(len(x), device=x.device)
+    own = where if among is None else among
+    pool, place = x[own], torch.full_like(where, -1)
+    place[own], length = torch.arange(len(own), device=x.device), pool.square().sum(1)
     found = []
     for rows in where.split(max(1, BLOCK_NUMBERS // len(pool))):
         far = torch.addmm(length, x[rows], pool.T, alpha=-2)
-        far[own[None] == rows[:, None]] = math.inf
+        self_too = (place[rows] >= 0).nonzero()[:, 0]
+        far[self_too, place[rows[self_too]]] = math.inf
         found.append(own[far.topk(k, largest=False).indices])
     at = torch.cat(found)
     distances = [(x[a] - x[r, None]).norm(dim=2) for a, r in zip(at.split(1024), where.split(1024))]
@@ -87,17 +90,13 @@ def union(at: Tensor, weight: Tensor) -> Graph:
     return Graph(starts, ends, sums, sums[starts[1:]] - sums[starts[:-1]])
 
 
-def narrowed(x: Tensor, width: int, most: int = 10_000) -> Tensor:
-    """The rows in at most `width` principal components: (N, D) -> (N, width).
-
-    The components are those of at most `most` rows, found at random projections' price.
-    """
+def narrow(x: Tensor, width: int) -> Callable[[Tensor], Tensor]:
+    """A function that maps rows (N, D) to the first `width` principal components of x."""
     if x.shape[1] <= width:
-        return x
-    some = x[:: math.ceil(len(x) / most)]
-    centre = some.mean(0)
-    _, _, axes = torch.svd_lowrank(some - centre, q=min(width, *some.shape), niter=4)
-    return (x - centre) @ axes
+        return lambda rows: rows
+    centre = x.mean(0)
+    _, _, axes = torch.svd_lowrank(x - centre, q=min(width, *x.shape), niter=4)
+    return lambda rows: (rows - centre) @ axes
 
 
 def fuzzy_graph(x: Tensor, k: int, most: int = 100_000) -> Graph:

@@ -10,14 +10,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lemari.errors import UsageError
 from lemari.schedule import Schedule
 from lemari.terms.base import Term
-from lemari.terms.fuzzy_graph import Graph, fuzzy_graph, memberships, narrowed, nearest
+from lemari.terms.fuzzy_graph import Graph, fuzzy_graph, memberships, narrow, nearest
 from lemari.types import Batch, Trace
 
 if TYPE_CHECKING:
     from lemari.feed import Feed
 
+MOST_BYTES = 240_000_000  # of the rows whose principal components are found
 NEAR = 1e-3  # added to squared distances, so that no push is infinite
 
 
@@ -44,6 +46,11 @@ class Neighbours(Term):
         blend: float = 0.0,
     ) -> None:
         super().__init__(weight)
+        if neighbours < 1 or not 0 <= min_dist <= 2:
+            raise UsageError(
+                f"A map needs 1 or more neighbours and a smallest distance from 0 to 2, but they "
+                f"are {neighbours} and {min_dist:g}; leave them out for 15 and 0.1."
+            )
         self.neighbours, self.negatives, self.blend = neighbours, negatives, blend
         self.a, self.b = curve(min_dist)
         self.graph: Graph | None = None
@@ -51,10 +58,14 @@ class Neighbours(Term):
 
     def prepare(self, model: nn.Module, feed: Feed) -> None:
         """Build the graph of the training rows; the same each time, so nothing of it is saved."""
-        flat = [batch.x.flatten(1) for batch in feed.batches(1024)]
         self.feed, self.graph = feed, None
-        if len(feed) > 1:
-            self.graph = fuzzy_graph(narrowed(torch.cat(flat), self.width), self.neighbours)
+        if len(feed) < 2:
+            return
+        most = min(10_000, max(100, MOST_BYTES // feed.bytes_per_row))
+        some = feed.gather(np.arange(len(feed))[:: math.ceil(len(feed) / most)])
+        short = narrow(some.x.flatten(1), self.width)
+        rows = torch.cat([short(batch.x.flatten(1)) for batch in feed.batches(1024)])
+        self.graph = fuzzy_graph(rows, self.neighbours)
 
     def __getstate__(self) -> dict:
         """All but the training rows: a copy or a pickle of a model holds none."""
