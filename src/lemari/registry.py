@@ -77,6 +77,7 @@ VARIANTS = Registry(
         "vq-vae": "lemari.variants.vq_vae:vq_vae",
         "residual-vq-vae": "lemari.variants.residual_vq_vae:residual_vq_vae",
         "fsq-vae": "lemari.variants.fsq_vae:fsq_vae",
+        "neighbour-ae": "lemari.variants.neighbour_ae:neighbour_ae",
         "chapter-ae": "lemari.variants.course:chapter_ae",
         "chapter-vae": "lemari.variants.course:chapter_vae",
         "chapter-faces-vae": "lemari.variants.course:chapter_faces_vae",
