@@ -76,7 +76,10 @@ NETWORKS = Registry(
     {
         "mlp": "lemari.networks.mlp:mlp",
         "mlp-tanh": "lemari.networks.mlp:mlp_tanh",
+        "linear": "lemari.networks.linear:linear",
         "residual": "lemari.networks.residual:residual",
+        "conv": "lemari.networks.conv:conv",
+        "patches": "lemari.networks.patches:patches",
         "chapter": "lemari.networks.course:chapter",
         "chapter-faces": "lemari.networks.course:chapter_faces",
         "lesson-conv": "lemari.networks.course:lesson_conv",
