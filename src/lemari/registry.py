@@ -67,6 +67,18 @@ VARIANTS = Registry(
         "denoising-ae": "lemari.variants.restoration:denoising_ae",
         "super-resolution-ae": "lemari.variants.restoration:super_resolution_ae",
         "inpainting-ae": "lemari.variants.restoration:inpainting_ae",
+        "linear-ae": "lemari.variants.linear_ae:linear_ae",
+        "sparse-ae": "lemari.variants.sparse_ae:sparse_ae",
+        "contractive-ae": "lemari.variants.contractive_ae:contractive_ae",
+        "masked-ae": "lemari.variants.masked_ae:masked_ae",
+        "rae-l2": "lemari.variants.rae_l2:rae_l2",
+        "rae-gp": "lemari.variants.rae_gp:rae_gp",
+        "wae-mmd": "lemari.variants.wae_mmd:wae_mmd",
+        "infovae": "lemari.variants.infovae:infovae",
+        "dip-vae": "lemari.variants.dip_vae:dip_vae",
+        "capacity-vae": "lemari.variants.capacity_vae:capacity_vae",
+        "sigma-vae": "lemari.variants.sigma_vae:sigma_vae",
+        "msssim-vae": "lemari.variants.msssim_vae:msssim_vae",
     },
 )
 

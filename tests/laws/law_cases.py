@@ -47,10 +47,12 @@ PRESETS = {
     "lesson-conv-ae": "lesson-conv",
     "lesson-mlp-vae": "lesson-mlp",
     "lesson-conv-vae": "lesson-conv",
+    "linear-ae": "linear",
 }
 PICTURES_ONLY = {
     *("lesson-conv-ae", "lesson-mlp-vae", "lesson-conv-vae"),
     *("denoising-ae", "super-resolution-ae", "inpainting-ae"),
+    "msssim-vae",
 }
 SMALL = {
     "mlp": "mlp:16",

@@ -81,10 +81,18 @@ class Block(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        parts = self.ask(self.before(x)).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(*parts).transpose(1, 2).flatten(2)
-        x = x + self.answer(mixed)
+        x = x + self.answer(self.attention(self.ask(self.before(x))))
         return x + self.each(self.after(x))
+
+    def attention(self, x: Tensor) -> Tensor:
+        """Values mixed by likeness of queries and keys: (B, N, 3 D) -> (B, N, D).
+
+        Written out, because torch's fused kernel has no second derivative on a CPU, which
+        penalties on slopes need.
+        """
+        q, k, v = x.unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        likeness = q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5
+        return (likeness.softmax(-1) @ v).transpose(1, 2).flatten(2)
 
 
 def blocks(widths: tuple[int, ...]) -> list[nn.Module]:
