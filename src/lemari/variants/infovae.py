@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Unpack
 
 from lemari.assemble import Shared, assemble
+from lemari.errors import UsageError
 from lemari.latents.gaussian import DiagonalGaussian
 from lemari.model import Autoencoder
 from lemari.terms.divergence import KL
@@ -22,5 +23,7 @@ def infovae(
     left out, 1 for all of it; `weight` (alpha + lambda - 1 in the paper) is the worth in nats of
     the squared maximum mean discrepancy. (Zhao, Song and Ermon 2019, arXiv:1706.02262)
     """
+    if not 0 <= alpha <= 1:
+        raise UsageError(f"alpha is the part of the KL to leave out, from 0 to 1, not {alpha:g}.")
     terms = [Recon(), KL(1 - alpha), MMD(weight)]
     return assemble(data, DiagonalGaussian(), terms, **shared)
