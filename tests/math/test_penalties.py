@@ -14,7 +14,7 @@ from lemari.laws import Isotropic, Normal, Point
 from lemari.metrics.pca import fit_pca
 from lemari.registry import VARIANTS
 from lemari.terms.divergence import Capacity
-from lemari.terms.mmd import SCALES, MMD, mmd
+from lemari.terms.mmd import MMD, SCALES, mmd
 from lemari.terms.penalty import (
     CodeNorm,
     Contraction,
