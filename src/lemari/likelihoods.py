@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lemari.errors import UsageError
-from lemari.laws import Bernoulli, Isotropic, Law
+from lemari.laws import Bernoulli, Isotropic, Law, Normal
 from lemari.types import Schema
 
 
@@ -67,6 +67,39 @@ class GaussianLikelihood(nn.Module):
         return None
 
 
+class PerValueLikelihood(GaussianLikelihood):
+    """N(mean, diag(sigma^2)) with a learned sigma for each pixel or column.
+
+    Where data is always the same its sigma is small, and an error costs much; where it is noise,
+    sigma is large, and little is spent on it. Each is followed by a running mean of its own
+    squared error, as the shared sigma of the base class is.
+    """
+
+    floor = 1e-2  # a pixel or column that never changes must not outweigh all others
+
+    def __init__(self, shape: tuple[int, ...], *, squash: bool = True) -> None:
+        super().__init__(len(shape), squash=squash)
+        self.register_buffer("variance", torch.ones(shape))
+
+    def forward(self, h: Tensor) -> Normal:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return Normal(h.sigmoid() if self.squash else h, 0.5 * self.variance.log(), self.event)
+
+    @torch.no_grad()
+    def observe(self, p: Normal, x: Tensor, w: Tensor | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Take one training batch into the running variances."""
+        error, seen = (x - p.mean).square().mean(0), torch.ones_like(x) if w is None else w
+        count = seen.sum(0)
+        error = torch.where(count > 0, (error * seen).sum(0) / count.clamp(min=1), self.variance)
+        self.seen += 1
+        self.variance.lerp_(error, torch.clamp(1 / self.seen, min=0.02).to(error.dtype))
+        self.variance.clamp_(min=self.floor**2)
+
+    @property
+    def sigma(self) -> float:
+        """The root of the mean variance, in units of the model's values."""
+        return math.sqrt(float(self.variance.mean()))
+
+
 class BernoulliLikelihood(nn.Module):
     """Independent Bernoulli pixels, for values between 0 and 1.
 
@@ -102,13 +135,13 @@ def bounded_logit(mean: Tensor) -> Tensor:
     return torch.logit(mean.clamp(0.02, 0.98))
 
 
-LIKELIHOODS = ("gaussian", "mse", "bernoulli")
+LIKELIHOODS = ("gaussian", "per-value", "mse", "bernoulli")
 
 
 def likelihood_for(
     data: Schema, name: str = "gaussian", sigma: float | None = None, *, linear: bool = False
 ) -> nn.Module:
-    """`gaussian` (learned sigma unless given), `mse` (sigma fixed at 1) or `bernoulli`.
+    """`gaussian` (learned sigma unless given), `per-value`, `mse` (sigma 1) or `bernoulli`.
 
     `linear` says that the network gives the mean itself; a sigmoid makes it for other pictures.
     """
@@ -128,4 +161,8 @@ def likelihood_for(
         raise UsageError(f"There is no likelihood {name!r}. Known: {', '.join(LIKELIHOODS)}.")
     if name == "mse" and sigma is not None:
         raise UsageError("The mse likelihood has sigma 1; leave sigma out, or use gaussian.")
+    if name == "per-value":
+        if sigma is not None:
+            raise UsageError("The per-value likelihood learns its sigmas; leave sigma out.")
+        return PerValueLikelihood(data.shape, squash=squash)
     return GaussianLikelihood(event, sigma=1.0 if name == "mse" else sigma, squash=squash)

@@ -32,8 +32,11 @@ CLAIMS = {
     "mlp": lambda d: True,
     "mlp-tanh": lambda d: True,
     "lesson-mlp": lambda d: True,
+    "linear": lambda d: True,
     "residual": lambda d: d.kind == "image",
     "maps": lambda d: d.kind == "image",
+    "conv": lambda d: d.kind == "image",
+    "patches": lambda d: d.kind == "image",
     "chapter": lambda d: d.kind == "image" and not any(s % 8 for s in d.shape[1:]),
     "chapter-faces": lambda d: d.kind == "image" and not any(s % 16 for s in d.shape[1:]),
     "lesson-conv": lambda d: d.kind == "image" and all(s % 8 == 4 for s in d.shape[1:]),
@@ -45,16 +48,20 @@ PRESETS = {
     "lesson-conv-ae": "lesson-conv",
     "lesson-mlp-vae": "lesson-mlp",
     "lesson-conv-vae": "lesson-conv",
+    "linear-ae": "linear",
 }
 PICTURES_ONLY = {
     *("lesson-conv-ae", "lesson-mlp-vae", "lesson-conv-vae"),
     *("denoising-ae", "super-resolution-ae", "inpainting-ae"),
+    "msssim-vae",
 }
 SMALL = {
     "mlp": "mlp:16",
     "mlp-tanh": "mlp-tanh:16",
     "residual": "residual:8",
     "maps": "maps:8-8",
+    "conv": "conv:8",
+    "patches": "patches:16-8",
     "unet": "unet:4-8",
     "upscale": "upscale:4-4",
 }

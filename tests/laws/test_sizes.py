@@ -33,6 +33,19 @@ def test_auto_gives_back_every_size(size, channels):
     trip("vae", (channels, *size), network="residual:4-4")
 
 
+@pytest.mark.parametrize("network", ["conv:4-4", "patches:16"])
+@pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
+def test_convolutions_and_patches_give_back_every_size(size, network):
+    trip("vae", (3, *size), network=network)
+    trip("cvae", (1, *size), "meta", network=network.partition(":")[0])
+
+
+@pytest.mark.parametrize("network", ["conv", "patches"])
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (5, 7), (8, 300)], ids=str)
+def test_convolutions_and_patches_give_back_odd_pictures(size, network):
+    trip("ae", (1, *size), network=network)
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     height=st.integers(8, 64),
@@ -71,7 +84,9 @@ def test_course_networks_build_at_the_size_that_fits_gives(name, size):
             trip("ae", (1, *size), network=name)
 
 
-@pytest.mark.parametrize("network", ["auto", "mlp", "residual", "lesson-mlp", "mlp:30-20"])
+@pytest.mark.parametrize(
+    "network", ["auto", "mlp", "residual", "lesson-mlp", "mlp:30-20", "linear"]
+)
 def test_other_networks_take_any_size(network):
     assert fits(network, "image", 29, 31) == (29, 31)
     trip("ae", (1, 29, 31), "meta", network=network, latent=3)

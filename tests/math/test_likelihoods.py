@@ -10,7 +10,12 @@ import torch
 
 from lemari.errors import UsageError
 from lemari.laws import Isotropic
-from lemari.likelihoods import BernoulliLikelihood, GaussianLikelihood, likelihood_for
+from lemari.likelihoods import (
+    BernoulliLikelihood,
+    GaussianLikelihood,
+    PerValueLikelihood,
+    likelihood_for,
+)
 from lemari.optimise import Adam
 from lemari.registry import VARIANTS
 from lemari.terms.fit import Recon
@@ -194,3 +199,29 @@ def test_likelihoods_by_name():
         likelihood_for(table, "bernoulli")
     with pytest.raises(UsageError, match="Known: gaussian"):
         likelihood_for(image, "gausian")
+
+
+def test_per_value_sigmas_are_the_root_mean_squared_errors_of_each_value():
+    likelihood = PerValueLikelihood((3,), squash=False).double()
+    spread = torch.tensor([0.5, 0.02, 2.0], dtype=F64)
+    x, mean = torch.randn(4000, 3, dtype=F64) * spread, torch.zeros(1, 4000, 3, dtype=F64)
+    for first in range(0, 4000, 100):
+        part = slice(first, first + 100)
+        likelihood.observe(likelihood(mean[:, part]), x[part])
+    rmse = x.square().mean(0).sqrt()
+    torch.testing.assert_close(likelihood.variance.sqrt(), rmse, rtol=0.2, atol=0)
+    assert likelihood.sigma == pytest.approx(float(likelihood.variance.mean()) ** 0.5)
+    law = torch.distributions.Normal(mean, likelihood.variance.sqrt())
+    torch.testing.assert_close(likelihood(mean).log_prob(x), law.log_prob(x).sum(-1))
+
+
+def test_per_value_sigmas_have_a_floor_and_pass_over_what_is_missing():
+    likelihood = PerValueLikelihood((2,), squash=False).double()
+    p, x = likelihood(torch.zeros(1, 10, 2, dtype=F64)), torch.full((10, 2), 0.5, dtype=F64)
+    w = torch.tensor([1.0, 0.0], dtype=F64).expand(10, 2)
+    for _ in range(400):
+        likelihood.observe(p, x, w)
+    torch.testing.assert_close(likelihood.variance, torch.tensor([0.25, 1.0], dtype=F64))
+    for _ in range(1000):
+        likelihood.observe(p, 0 * x)
+    torch.testing.assert_close(likelihood.variance, torch.full((2,), 1e-4, dtype=F64))

@@ -9,9 +9,20 @@ generator. What they share:
 - `given(x, level, seen)`: takes `x` as the degraded picture and only attaches the planes.
 """
 
+from lemari.corrupt.columns import MissingColumns
 from lemari.corrupt.noise import Noise, noise_range
 from lemari.corrupt.pixels import BlindSpot, Filled, Missing
 from lemari.corrupt.plain import Clean, Given
 from lemari.corrupt.small import Downscale
 
-__all__ = ["BlindSpot", "Clean", "Downscale", "Filled", "Given", "Missing", "Noise", "noise_range"]
+__all__ = [
+    "BlindSpot",
+    "Clean",
+    "Downscale",
+    "Filled",
+    "Given",
+    "Missing",
+    "MissingColumns",
+    "Noise",
+    "noise_range",
+]

@@ -173,5 +173,6 @@ def upscale(
 
 for network in (unet, upscale):
     network.own_latent = True
+    network.skips = True
     network.linear = True  # gives pixel values, not what a sigmoid turns into them
 unet.planes = upscale.planes = True

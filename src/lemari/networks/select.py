@@ -43,6 +43,11 @@ def is_linear(name: str) -> bool:
     return getattr(NETWORKS[name], "linear", False)
 
 
+def has_skips(name: str) -> bool:
+    """Whether the network restores pictures through skips, and so has no code of its own."""
+    return getattr(NETWORKS[name], "skips", False)
+
+
 def fits(network: str, kind: str, height: int, width: int) -> tuple[int, int]:
     """The picture size, equal or a little larger, for which the network's arithmetic closes."""
     rule = getattr(NETWORKS[parse(resolve(network, kind))[0]], "fits", None)
@@ -76,7 +81,7 @@ def select(
     options: dict = ({"widths": widths} if widths else {}) | further
     try:
         nets = build(data, latent=latent, heads=heads, condition=condition, **options)
-        nets.decoder.published = is_published(name) or is_linear(name)
+        nets.decoder.published = is_published(name) or has_skips(name)
         return nets
     except TypeError as fault:
         if widths and "widths" in str(fault):

@@ -7,7 +7,7 @@ from typing import Any
 
 from lemari.errors import DataError, UsageError
 from lemari.formats import Format
-from lemari.networks.select import is_linear, parse
+from lemari.networks.select import has_skips, parse
 from lemari.sources import open_data
 from lemari.sources.images import ImageSource
 from lemari.sources.patches import Patches
@@ -68,7 +68,7 @@ def patch_for(data: Any, network: str, scale: int, **reading: Any) -> int | None
 
     A network with a bottleneck always takes whole pictures.
     """
-    if not is_linear(parse(network)[0]) or reading.get("size"):
+    if not has_skips(parse(network)[0]) or reading.get("size"):
         return None
     source = open_data(data, **reading)
     if source.kind != "image":

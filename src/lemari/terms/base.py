@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
+from lemari.errors import UsageError
 from lemari.schedule import Constant, Schedule
 from lemari.types import Trace
 
@@ -30,6 +31,8 @@ class Term(nn.Module):
         self, weight: float | Schedule = 1.0, trains: tuple[str, ...] = EVERYTHING
     ) -> None:
         super().__init__()
+        if not callable(weight) and not weight >= 0:
+            raise UsageError(f"The weight of {self.name!r} must be 0 or more, but is {weight:g}.")
         self.weight = weight if callable(weight) else Constant(weight)
         self.trains = trains
 

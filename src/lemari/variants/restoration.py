@@ -16,7 +16,7 @@ from lemari.latents.gaussian import FittedNormal
 from lemari.latents.point import NoPrior, PointCode
 from lemari.likelihoods import likelihood_for
 from lemari.model import Autoencoder
-from lemari.networks.select import is_linear, parse, select
+from lemari.networks.select import has_skips, is_linear, parse, select
 from lemari.terms.fit import Recon
 from lemari.types import Schema
 
@@ -47,20 +47,20 @@ def restoring(
     """The parts that all three have in common."""
     check_pictures(data)
     name, _ = parse(network)
-    linear = is_linear(name)
-    if linear and latent is not None:
+    skips = has_skips(name)
+    if skips and latent is not None:
         raise UsageError(
             f"Network {name!r} has skips and no code of its own; leave out --latent (latent=), or "
             "choose --network residual."
         )
-    nets = select(data, network, latent=latent, heads=1, **(further if linear else {}))
+    nets = select(data, network, latent=latent, heads=1, **(further if skips else {}))
     return Autoencoder(
         data,
         corrupt=corrupt,
         encoder=nets.encoder,
         posterior=PointCode(),
-        prior=(NoPrior if linear else FittedNormal)(*nets.code),
-        decoder=Decoder(nets.decoder, likelihood_for(data, likelihood, linear=linear)),
+        prior=(NoPrior if skips else FittedNormal)(*nets.code),
+        decoder=Decoder(nets.decoder, likelihood_for(data, likelihood, linear=is_linear(name))),
         terms=[Recon(where=where)],
     )
 
@@ -93,7 +93,7 @@ def denoising_ae(
     known = (
         high is not None
         and kind in ("gaussian", "clipped")  # the kinds whose level can be measured in a picture
-        and is_linear(parse(network)[0])
+        and has_skips(parse(network)[0])
     )
     mean = 0.5 if kind == "lesson" else 0.0
     corrupt = Noise("gaussian" if clip else kind, low, high, mean, clip, plane=known)
@@ -159,6 +159,6 @@ def inpainting_ae(
     check_pictures(data)
     if parse(network)[0] == "upscale":
         raise UsageError("Network 'upscale' is for super-resolution; use unet to fill holes.")
-    linear = is_linear(parse(network)[0])
-    corrupt = (Filled if linear else Missing)(mask, block, plane=linear)
+    skips = has_skips(parse(network)[0])
+    corrupt = (Filled if skips else Missing)(mask, block, plane=skips)
     return restoring(data, corrupt, network, latent, likelihood, planes=corrupt.planes)
