@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+import pytest
 import torch
 
 from lemari.errors import UsageError
@@ -129,6 +130,17 @@ FITTING = [case for case in ALL if case.claimed or (case.claimed is None and bui
 EACH = list({(c.variant, c.network): c for c in reversed(FITTING)}.values())
 # One case a variant.
 FEW = list({c.variant: c for c in reversed(FITTING)}.values())
+
+
+def is_core(case: Case) -> bool:
+    """Whether the quick suite runs it: each variant with its usual network, each network with the
+    plain variants. The whole product is for the full suite."""
+    return case.network in (None, "mlp") or case.variant in ("ae", "vae", "cvae")
+
+
+def marked(cases: list[Case]) -> list:
+    """The cases, those outside the core marked slow."""
+    return [c if is_core(c) else pytest.param(c, marks=pytest.mark.slow) for c in cases]
 
 
 def stored(data: Schema, rows: int = 32, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

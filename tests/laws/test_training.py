@@ -359,7 +359,9 @@ def test_training_starts_from_the_mean_example(case):
     if case.network in ("residual", "maps"):
         want = want.mean((1, 2), keepdim=True).expand_as(out)
     clamp = (lambda v: v.clamp(0.02, 0.98)) if case.data.kind == "image" else (lambda v: v)
-    near = 0.02 if case.network in ("residual", "maps") else 1e-5  # a colour's mean is one of logits
+    near = (
+        0.02 if case.network in ("residual", "maps") else 1e-5
+    )  # a colour's mean is one of logits
     torch.testing.assert_close(out, clamp(want), rtol=0, atol=near)
 
 
