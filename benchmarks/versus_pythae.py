@@ -5,8 +5,10 @@
 Both train with Adam at 1e-3, constant, one epoch of each in turn in one process, so that a busy
 machine slows both. Variational models see statically binarised MNIST and are judged by the
 importance-sampled NLL of test pictures with equal draws, each with its own estimator; the others
-see MNIST in gray and are judged by the mean squared error. Options are pythae's documented
-defaults, given to both. Needs LEMARI_DATA and `pip install --no-deps pythae`. Results go to
+see MNIST in gray and are judged by the mean squared error. Both have the same options, weights
+brought to one scale (pythae's regularised autoencoders count the whole squared error, not half).
+
+Needs LEMARI_DATA and `pip install --no-deps pythae`. Results go to
 benchmarks/results/versus-pythae.json.
 """
 
@@ -57,19 +59,24 @@ LIKELIHOODS = {
         "CoupledOptimizer",
     ),
     "ciwae": ({"draws": 10, "beta": 0.5}, "CIWAE", {"number_samples": 10, "beta": 0.5}, "Base"),
-    "infovae": ({}, "INFOVAE_MMD", {"alpha": 0.0, "lbd": 1e-3}, "Base"),
+    "infovae": ({}, "INFOVAE_MMD", {"alpha": 0.5, "lbd": 100.5}, "Base"),
     "vamp-vae": ({"components": 50}, "VAMP", {"number_components": 50}, "Base"),
-    "factor-vae": ({}, "FactorVAE", {"gamma": 2.0}, "Adversarial"),
+    "factor-vae": ({"gamma": 2.0}, "FactorVAE", {"gamma": 2.0}, "Adversarial"),
     "flow-posterior-vae": ({"flow": "iaf"}, "VAE_IAF", {}, "Base"),
     "sphere-vae": ({}, "SVAE", {}, "Base"),
     "poincare-vae": ({}, "PoincareVAE", {}, "Base"),
 }
 ERRORS = {
     "ae": ({}, "AE", {}, "Base"),
-    "wae-mmd": ({}, "WAE_MMD", {}, "Base"),
-    "rae-l2": ({}, "RAE_L2", {}, "CoupledOptimizer"),
-    "rae-gp": ({}, "RAE_GP", {}, "Base"),
-    "aae": ({}, "Adversarial_AE", {"deterministic_posterior": True}, "Adversarial"),
+    "wae-mmd": ({}, "WAE_MMD", {"reg_weight": 200.0}, "Base"),
+    "rae-l2": ({}, "RAE_L2", {"embedding_weight": 0.02}, "CoupledOptimizer"),
+    "rae-gp": ({}, "RAE_GP", {"embedding_weight": 0.02, "reg_weight": 0.01}, "Base"),
+    "aae": (
+        {"weight": 0.5},
+        "Adversarial_AE",
+        {"deterministic_posterior": True, "adversarial_loss_scale": 0.5},
+        "Adversarial",
+    ),
 }
 
 
@@ -100,7 +107,8 @@ def theirs(variant: str, model: Autoencoder, x: torch.Tensor, folder: str):
     from pythae.data.datasets import BaseDataset
 
     _, name, options, trainer = (LIKELIHOODS | ERRORS)[variant]
-    config_class = getattr(pythae.models, f"{name}Config")
+    models = vars(pythae.models)
+    config_class = models.get(f"{name}Config") or models[f"{name}_Config"]
     loss = {"reconstruction_loss": "bce" if variant in LIKELIHOODS else "mse"}
     options = options | ({} if name == "AE" else loss)
     config = config_class(input_dim=tuple(x.shape[1:]), latent_dim=LATENT, **options)
@@ -112,8 +120,11 @@ def theirs(variant: str, model: Autoencoder, x: torch.Tensor, folder: str):
         "CoupledOptimizer": ("encoder_learning_rate", "decoder_learning_rate"),
         "Adversarial": ("autoencoder_learning_rate", "discriminator_learning_rate"),
     }[trainer]
+    more = {}
+    if variant == "rae-l2":  # pythae leaves the decay of the decoder's weights to the optimiser
+        more = {"decoder_optimizer_params": {"weight_decay": 2e-3}}
     settings = kind(output_dir=folder, per_device_train_batch_size=128, no_cuda=True,
-                    **dict.fromkeys(rate, 1e-3))  # fmt: skip
+                    **dict.fromkeys(rate, 1e-3), **more)  # fmt: skip
     rows = BaseDataset(x, torch.zeros(len(x)))
     made_trainer = getattr(pythae.trainers, f"{trainer}Trainer")(
         made, train_dataset=rows, training_config=settings
@@ -138,7 +149,7 @@ def layers(model: Autoencoder, variant: str):
         def forward(self, x: torch.Tensor) -> ModelOutput:
             h = self.net(x, x.new_zeros(len(x), 0))
             if heads == 1:
-                return ModelOutput(embedding=h)
+                return ModelOutput(embedding=h, log_covariance=torch.zeros_like(h))
             mean, spread = h[:, :LATENT], h[:, LATENT : 2 * LATENT]
             if variant == "sphere-vae":
                 return ModelOutput(embedding=mean, log_concentration=self.kappa(spread))
@@ -216,7 +227,7 @@ def main() -> None:
             try:
                 record = one(variant, arguments.rows, arguments.epochs, seed)
             except Exception as fault:
-                print(f"{variant}: {type(fault).__name__}: {str(fault)[:300]}", flush=True)
+                print(f"{variant}: {type(fault).__name__}: {str(fault)[-300:]}", flush=True)
                 continue
             print(json.dumps(record), flush=True)
             kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
