@@ -1,0 +1,121 @@
+"""The doctor's visit: evidence of a trained model, and the findings on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from lemari.doctor import Evidence, Run, during, examine
+from lemari.doctor.data import other_range
+from lemari.doctor.probe import probe
+from lemari.feed import Feed
+from lemari.files import read_json
+from lemari.latents.point import NoPrior
+from lemari.metrics.likelihood import kl_profile
+from lemari.model import Autoencoder, effective_beta
+from lemari.sources import open_data
+from lemari.store import Fitted
+from lemari.tasks.embed import reconstruct
+from lemari.tasks.history import keep_history
+from lemari.tasks.job import reopen
+from lemari.tasks.mend import degraded_and_restored
+from lemari.types import Epoch, Finding
+
+ROWS, RESTORED, PROFILED = 256, 64, 2000
+LATE = 10**9  # a step at which every weight has its final value
+
+
+def evidence(
+    model: Autoencoder,
+    feed: Feed,
+    history: Sequence[Any] = (),
+    notes: Sequence[str] = (),
+    seed: int = 0,
+) -> Evidence:
+    """All that the doctor looks at, on rows that were not trained on where there are some.
+
+    `history` holds Epochs or the records of metrics.jsonl.
+    """
+    inputs, outputs = examples(model, feed, seed)
+    some = Feed(feed.x, feed.y, feed.format, feed.index[:PROFILED], given=feed.given)
+    bare = isinstance(model.prior, NoPrior)
+    profile = (None if bare else kl_profile(model, some)) or {"kl": None, "variance": None}
+    kl, variance = (None if v is None else v.numpy() for v in profile.values())
+    run = Run(records(history), final_weights(model))
+    found = probe(model, feed, seed)
+    return Evidence(kl, variance, outputs, inputs, notes, effective_beta(model), run, found)
+
+
+@torch.no_grad()
+def examples(model: Autoencoder, feed: Feed, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Up to 256 rows and what the model makes of them; a network without a code restores them."""
+    model.eval()
+    if isinstance(model.prior, NoPrior):
+        batch, _, made = next(degraded_and_restored(model, feed, seed, RESTORED))
+    else:
+        batch = feed.gather(np.arange(min(ROWS, len(feed))))
+        made = reconstruct(model, batch)
+    return batch.x.numpy(), made.numpy()
+
+
+def records(history: Sequence[Any]) -> list[dict[str, Any]]:
+    """Epochs as the records of metrics.jsonl, which those already are."""
+    return [asdict(r) | {"lr": r.rate} if isinstance(r, Epoch) else r for r in history]
+
+
+def final_weights(model: Autoencoder) -> dict[str, float]:
+    """The weight that each term ends with."""
+    return {term.name: float(term.weight(LATE)) for term in model.terms}  # pyright: ignore
+
+
+def findings(
+    model: Autoencoder,
+    feed: Feed,
+    history: Sequence[Any] = (),
+    notes: Sequence[str] = (),
+    seed: int = 0,
+) -> list[Finding]:
+    """What the doctor says of a trained model, the gravest first."""
+    return examine(evidence(model, feed, history, notes, seed))
+
+
+class Watch:
+    """Tells each finding once, at the end of the epoch in which it first holds."""
+
+    def __init__(self, model: Autoencoder, history: Sequence[Any] = ()) -> None:
+        self.weights = final_weights(model)
+        self.told = {f.name for f in during(Run(history, self.weights))}
+
+    def __call__(self, history: Sequence[Any]) -> list[Finding]:
+        found = [f for f in during(Run(history, self.weights)) if f.name not in self.told]
+        self.told |= {f.name for f in found}
+        return found
+
+
+def examine_run(folder: Path, data: str | None = None, progress=None) -> list[Finding]:
+    """The findings on a finished run, made again from its weights, its epochs and its data.
+
+    `data` names new data, whose range is compared with that of the run's training data.
+    """
+    fitted = Fitted.load(folder)
+    job = reopen(fitted.recipe, fitted.format, progress)
+    kept = folder / "data.json"
+    notes = read_json(kept).get("notes", job.notes) if kept.is_file() else job.notes
+    history = keep_history(folder, fitted.recipe.epochs)
+    found = findings(fitted.model, job.feeds()[1], history, notes, fitted.recipe.seed)
+    if data is not None:
+        reading = {k: v for k, v in fitted.recipe.data.options.items() if k in ("label", "drop")}
+        found += other_range(fitted.format, open_data(data, **reading).learn())
+    return diverged(folder) + found
+
+
+def diverged(folder: Path) -> list[Finding]:
+    """The finding that a training which diverged left: its last good weights show nothing."""
+    path = folder / "summary.json"
+    kept = read_json(path).get("findings", []) if path.is_file() else []
+    return [Finding(**f) for f in kept if f.get("name") == "diverged"]
