@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from math import isclose, isfinite, log
+from math import ceil, isclose, isfinite, log
 from typing import Any
 
 from lemari.doctor.evidence import Run
@@ -11,7 +11,8 @@ from lemari.types import Finding
 
 CHANCE = 2 * log(2)  # two cross-entropies of a critic that says one half to everything
 BETTER = 0.01  # nats below chance: the loss of a critic that is right in 55 % of all cases
-LONG = 3  # epochs before a standstill counts
+LONG = 3  # epochs before a standstill counts, and
+STEPS = 500  # steps, in which Adam at 1e-3 can move a weight by up to 0.5
 SPIKE = 0.3  # of all that was gained so far, lost again in one epoch
 FIT = 0.05  # of all that the held-out loss had fallen, lost again
 COLLAPSE_NATS = 0.1
@@ -24,17 +25,15 @@ def examine(run: Run) -> list[Finding]:
 
 
 def critic(run: Run) -> Iterator[Finding]:
-    """An adversary that never learned to tell codes (or examples) apart."""
+    """An adversary that never learned to tell codes (or examples) apart, in the whole run."""
     values = [r["terms"]["judge"] for r in run.history if "judge" in r.get("terms", {})]
-    if len(values) >= LONG and min(values) > CHANCE - BETTER:
+    if len(values) >= standstill(run) and min(values) > CHANCE - BETTER:
         yield Finding(
             "critic-at-chance",
-            "error",
+            "warning",
             f"The critic's loss was {min(values):.3f} to {max(values):.3f} in all {len(values)} "
-            f"epochs; one that guesses has 2 ln 2 = {CHANCE:.3f}. It never trained, so it "
-            "teaches the encoder nothing.",
-            "Check that the critic is trained (its term has trains=('critic',)); if it is, "
-            "raise --lr or train for more epochs.",
+            f"epochs; one that guesses has 2 ln 2 = {CHANCE:.3f}. So it taught the model nothing.",
+            "Raise --lr. Of a critic of your own, check that its term has trains=('critic',).",
         )
 
 
@@ -85,15 +84,21 @@ def over_fitting(run: Run) -> Iterator[Finding]:
 
 def collapsing(run: Run) -> Iterator[Finding]:
     """The KL stays at 0: the code says nothing of the example."""
-    values = [r["terms"]["kl"] for r in settled(run) if "kl" in r.get("terms", {})][-LONG:]
-    if len(values) == LONG and max(values) < COLLAPSE_NATS and run.weights.get("kl", 1.0) > 0:
+    long = standstill(run)
+    values = [r["terms"]["kl"] for r in settled(run) if "kl" in r.get("terms", {})][-long:]
+    if len(values) == long and max(values) < COLLAPSE_NATS and run.weights.get("kl", 1.0) > 0:
         yield Finding(
             "posterior-collapse",
             "error",
-            f"The KL was below {COLLAPSE_NATS} nats in the last {LONG} epochs (now "
+            f"The KL was below {COLLAPSE_NATS} nats in the last {long} epochs (now "
             f"{values[-1]:.3g}): the code says nothing of the example.",
             "Lower beta, or raise it slowly with --warm-up.",
         )
+
+
+def standstill(run: Run) -> int:
+    """Epochs after which what has not begun to learn will hardly do so."""
+    return max(LONG, ceil(STEPS / run.steps) if run.steps else 0)
 
 
 def training_loss(record: Any) -> float:

@@ -12,7 +12,7 @@ from lemari.types import Finding
 
 FLAT_VARIANCE = 1e-6
 ROUNDING = 1e-4  # a thousand roundings of a float32 near 1, and a fortieth of an 8-bit step
-NARROW = 0.1  # a normal column's central 90 % is 3.29 sigma wide: here outliers set the scale
+NARROW = 0.33  # a tenth of the 3.29 sigma of a normal column's central 90 %
 SMALL = 1 / 16  # of the range: 4 bits of 8 are lost
 FAR = 10.0  # training sigmas; at most one training row in a hundred lies there (Chebyshev)
 

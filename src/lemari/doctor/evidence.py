@@ -13,11 +13,13 @@ import numpy as np
 class Run:
     """The epochs of a training: the records of metrics.jsonl, and each term's final weight.
 
-    With the weights, epochs in which one was still being raised are told from the others.
+    With the weights, epochs in which one was still being raised are told from the others;
+    `steps` is the number in one epoch, 0 where it is not known.
     """
 
     history: Sequence[Mapping[str, Any]] = ()
     weights: Mapping[str, float] = field(default_factory=dict)
+    steps: int = 0
 
 
 @dataclass(frozen=True, slots=True)

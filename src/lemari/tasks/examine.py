@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from lemari.sources import open_data
 from lemari.store import Fitted
 from lemari.tasks.embed import reconstruct
 from lemari.tasks.history import keep_history
-from lemari.tasks.job import reopen
+from lemari.tasks.job import Job, reopen
 from lemari.tasks.mend import degraded_and_restored
 from lemari.types import Epoch, Finding
 
@@ -33,21 +34,18 @@ LATE = 10**9  # a step at which every weight has its final value
 def evidence(
     model: Autoencoder,
     feed: Feed,
-    history: Sequence[Any] = (),
+    run: Run | None = None,
     notes: Sequence[str] = (),
     seed: int = 0,
 ) -> Evidence:
-    """All that the doctor looks at, on rows that were not trained on where there are some.
-
-    `history` holds Epochs or the records of metrics.jsonl.
-    """
+    """All that the doctor looks at, on rows that were not trained on where there are some."""
     inputs, outputs = examples(model, feed, seed)
     some = Feed(feed.x, feed.y, feed.format, feed.index[:PROFILED], given=feed.given)
     bare = isinstance(model.prior, NoPrior)
     profile = (None if bare else kl_profile(model, some)) or {"kl": None, "variance": None}
     kl, variance = (None if v is None else v.numpy() for v in profile.values())
-    run = Run(records(history), final_weights(model))
     found = probe(model, feed, seed)
+    run = run or course(model)
     return Evidence(kl, variance, outputs, inputs, notes, effective_beta(model), run, found)
 
 
@@ -63,36 +61,42 @@ def examples(model: Autoencoder, feed: Feed, seed: int) -> tuple[np.ndarray, np.
     return batch.x.numpy(), made.numpy()
 
 
-def records(history: Sequence[Any]) -> list[dict[str, Any]]:
-    """Epochs as the records of metrics.jsonl, which those already are."""
-    return [asdict(r) | {"lr": r.rate} if isinstance(r, Epoch) else r for r in history]
-
-
-def final_weights(model: Autoencoder) -> dict[str, float]:
-    """The weight that each term ends with."""
-    return {term.name: float(term.weight(LATE)) for term in model.terms}  # pyright: ignore
+def course(
+    model: Autoencoder, history: Sequence[Any] = (), rows: int = 0, batch_size: int = 1
+) -> Run:
+    """How the training of a model went: Epochs or records of metrics.jsonl, and the weights."""
+    records = [asdict(r) | {"lr": r.rate} if isinstance(r, Epoch) else r for r in history]
+    weights = {term.name: float(term.weight(LATE)) for term in model.terms}  # pyright: ignore
+    return Run(records, weights, ceil(rows / batch_size))
 
 
 def findings(
     model: Autoencoder,
     feed: Feed,
-    history: Sequence[Any] = (),
+    run: Run | None = None,
     notes: Sequence[str] = (),
     seed: int = 0,
 ) -> list[Finding]:
     """What the doctor says of a trained model, the gravest first."""
-    return examine(evidence(model, feed, history, notes, seed))
+    return examine(evidence(model, feed, run, notes, seed))
+
+
+def examined(fitted: Fitted, job: Job, history: Sequence[Any]) -> list[Finding]:
+    """The same of the model of a job, on its held-out rows."""
+    run = course(fitted.model, history, len(job.train), job.recipe.batch_size)
+    return findings(fitted.model, job.feeds()[1], run, job.notes, job.recipe.seed)
 
 
 class Watch:
     """Tells each finding once, at the end of the epoch in which it first holds."""
 
-    def __init__(self, model: Autoencoder, history: Sequence[Any] = ()) -> None:
-        self.weights = final_weights(model)
-        self.told = {f.name for f in during(Run(history, self.weights))}
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.told = {f.name for f in during(run)}
 
     def __call__(self, history: Sequence[Any]) -> list[Finding]:
-        found = [f for f in during(Run(history, self.weights)) if f.name not in self.told]
+        found = during(replace(self.run, history=history))
+        found = [f for f in found if f.name not in self.told]
         self.told |= {f.name for f in found}
         return found
 
@@ -105,9 +109,8 @@ def examine_run(folder: Path, data: str | None = None, progress=None) -> list[Fi
     fitted = Fitted.load(folder)
     job = reopen(fitted.recipe, fitted.format, progress)
     kept = folder / "data.json"
-    notes = read_json(kept).get("notes", job.notes) if kept.is_file() else job.notes
-    history = keep_history(folder, fitted.recipe.epochs)
-    found = findings(fitted.model, job.feeds()[1], history, notes, fitted.recipe.seed)
+    job.notes[:] = read_json(kept).get("notes", job.notes) if kept.is_file() else job.notes
+    found = examined(fitted, job, keep_history(folder, fitted.recipe.epochs))
     if data is not None:
         reading = {k: v for k, v in fitted.recipe.data.options.items() if k in ("label", "drop")}
         found += other_range(fitted.format, open_data(data, **reading).learn())

@@ -23,7 +23,7 @@ from lemari.tasks.diagnose import diagnose
 from lemari.tasks.draw import Scene, draw_all
 from lemari.tasks.embed import write_codes
 from lemari.tasks.evaluate import Evaluation, Score, evaluate
-from lemari.tasks.examine import findings as examined
+from lemari.tasks.examine import examined
 from lemari.tasks.history import kept_epoch
 from lemari.tasks.job import Job
 from lemari.tasks.mend import mend, scores
@@ -45,7 +45,7 @@ def finish(
         if job.recipe.variant in TASKS:
             e.scores[:0] = restored(folder, fitted, job, say)
         say("looking for faults")
-        findings = examined(fitted.model, held, history, job.notes, job.recipe.seed)
+        findings = examined(fitted, job, history)
         classes = job.format.classes
         scene = Scene(fitted.model, train, held, e, classes, history, job.recipe.seed)
         say("writing codes")
@@ -81,14 +81,13 @@ def finish_restorer(
     folder: Path, fitted: Fitted, job: Job, history: list[dict], say: Say
 ) -> dict[str, Any]:
     """The same for a network without a bottleneck, which has no code to show."""
-    _, held = job.feeds()
     with threads(job.recipe.threads):
         last: dict[str, Any] = history[-1]["valid"] if history else {}
         losses: dict[str, Any] = {"loss": last.get("loss")}
         nothing = np.empty((0, 0), np.float32)
         found = restored(folder, fitted, job, say)
         e = Evaluation(found, nothing, nothing, None, None, losses=losses)
-        findings = examined(fitted.model, held, history, job.notes, job.recipe.seed)
+        findings = examined(fitted, job, history)
         if history:
             figures.save(figures.learning_curves(history), folder / "figures" / "curves.png")
         drawn = figures.layer_diagram(layer_table(fitted.model), count(fitted.model))

@@ -18,7 +18,7 @@ from lemari.lock import owned
 from lemari.machine import describe, threads
 from lemari.report import write_report
 from lemari.store import Fitted, build, read_recipe
-from lemari.tasks.examine import Watch
+from lemari.tasks.examine import Watch, course
 from lemari.tasks.generate import settle
 from lemari.tasks.history import keep_history, note
 from lemari.tasks.job import Job, reopen
@@ -96,7 +96,7 @@ def train_in(
     with threads(job.recipe.threads):
         restore(folder / "checkpoints", training)
         history = keep_history(folder, training.epoch)
-        watch = Watch(model, history)
+        watch = Watch(course(model, history, len(train), job.recipe.batch_size))
         try:
             for record in guarded(folder, training, stop):
                 if isinstance(record, Epoch):

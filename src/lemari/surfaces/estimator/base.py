@@ -33,7 +33,7 @@ from lemari.sources.base import label_name
 from lemari.store import Fitted, build
 from lemari.tasks.detector_files import is_detector
 from lemari.tasks.embed import decode, encode, reconstruct
-from lemari.tasks.examine import findings
+from lemari.tasks.examine import course, findings
 from lemari.tasks.generate import prior_codes, settle
 from lemari.tasks.plan import (
     Request,
@@ -150,7 +150,8 @@ class AutoencoderEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
         return X, column_or_1d(y, warn=True)
 
     def _examined(self, model: Any, feed: Feed) -> list[Finding]:
-        return findings(model, feed, self.history_)
+        run = course(model, self.history_, len(feed), self.batch_size)  # pyright: ignore[reportAttributeAccessIssue]
+        return findings(model, feed, run)
 
     def _rows(self, X: Any) -> Rows:
         check_is_fitted(self)
