@@ -13,7 +13,7 @@ from lemari.types import Finding
 COLLAPSE_NATS = 0.1  # e^0.1: the code tells apart 1.1 examples
 ACTIVE_VARIANCE = 0.01  # of the posterior mean (Burda et al. 2016); the prior's is 1
 USED = 0.5  # of a codebook: below, a code half as long (one bit less) would say the same
-HOLE = 0.1056  # the energy coefficient of two normals, one three times as wide (see `energy`)
+HOLE = 0.1425  # the energy coefficient of two normals, one four times as wide (see `energy`)
 SHUFFLES = 30
 SLIGHT = 0.01  # of the weight that a KL has beside a likelihood with the error that it makes
 
@@ -73,7 +73,7 @@ def energy(a: np.ndarray, b: np.ndarray, seed: int = 0) -> tuple[float, float]:
 
     1 - (E|a - a'| + E|b - b'|) / (2 E|a - b|) is 0 for equal laws and below 1 always; whatever
     D is, it is 1 - sqrt(2) (1 + s) / (2 sqrt(1 + s^2)) for N(0, I) and N(0, s^2 I), such as
-    0.1056 for s = 3 (Szekely and Rizzo 2013). The noise level is the largest value among 30
+    0.1425 for s = 4 (Szekely and Rizzo 2013). The noise level is the largest value among 30
     random divisions of all codes into two sets of these sizes.
     """
     both = np.concatenate([a, b])
@@ -111,7 +111,7 @@ def prior_hole(e: Evidence) -> Iterator[Finding]:
         "prior-hole",
         "warning",
         f"Codes of {len(codes)} examples and draws from the prior differ by an energy coefficient "
-        f"of {found:.3f} (two sets of one law: up to {noise:.3f}; a law 3 times as wide: {HOLE}). "
+        f"of {found:.3f} (two sets of one law: up to {noise:.3f}; a law 4 times as wide: {HOLE}). "
         f"Worst is z{worst}: mean off by {shift[worst]:.2f} prior sigmas, {width[worst]:.2f} "
         "times as wide.",
         f"{draw}; until then, do not trust generated examples.",
