@@ -183,21 +183,36 @@ def test_a_critic_counts_as_stuck_after_some_steps_only():
     assert names(Run(once, steps=100)) == []
 
 
-def test_a_learning_rate_that_is_too_high():
-    wild = trained("ae", digits(), {"epochs": 10, "lr": 0.3, "schedule": "constant"})
-    assert "learning-rate-too-high" in wild.names or "constant-output" in wild.names
-    jump = curve(10, 6, 5, 8, 5, 4.9)
+@pytest.mark.parametrize(
+    ("variant", "options"),
+    [("ae", {"likelihood": "gaussian", "network": "mlp-tanh:64"}), ("ae", {})],
+)
+def test_a_learning_rate_that_is_too_high(variant, options):
+    wild = trained(variant, digits(), {"epochs": 12, "lr": 0.3, "schedule": "constant"}, **options)
+    assert "--lr 0." in wild.finding("learning-rate-too-high").remedy
+    assert "learning-rate-too-high" not in healthy(variant).names
+
+
+def test_a_loss_that_jumps_up():
+    jump = curve(20, 10, 6, 5, 8, 5, 4.9)
     assert names(jump) == ["learning-rate-too-high"]
     (told,) = during(jump)
-    assert "epoch 4" in told.evidence and "60%" in told.evidence and "--lr 0.003" in told.remedy
-    assert names(curve(10, 6, 5, 5.2, 4.8, 4.9)) == []
-    assert names(curve(1.0, 0.9, 0.8, 0.95)) == []  # below half a nat all is noise
+    assert "epoch 5" in told.evidence and "60%" in told.evidence and "--lr 0.003" in told.remedy
+    assert names(curve(20, 10, 6, 5, 5.2, 4.8, 4.9)) == []
+    assert names(curve(5.0, 1.0, 0.9, 0.8, 0.95)) == []  # below half a nat all is noise
+
+
+def test_layers_that_died():
+    dead = trained("vae", digits(), {"epochs": 4, "lr": 0.3, "schedule": "constant"})
+    told = dead.finding("dead-layers")
+    assert "before training" in told.evidence and "--lr 0.03" in told.remedy
+    assert not {"dead-layers", "unused-parameters"} & set(healthy("vae").names)
 
 
 def test_a_warm_up_is_not_a_learning_rate():
     """The loss rises as the weight of the KL does, until that is final."""
-    terms = [{"recon": value, "kl": 30.0} for value in (60.0, 30.0, 24.0, 22.0, 21.0, 20.0)]
-    weights = [0.0, 0.25, 0.5, 0.75, 1.0, 1.0]
+    terms = [{"recon": value, "kl": 30.0} for value in (90.0, 60.0, 30.0, 24.0, 22.0, 21.0, 20.0)]
+    weights = [0.0, 0.0, 0.25, 0.5, 0.75, 1.0, 1.0]
     losses = [t["recon"] + w * t["kl"] for t, w in zip(terms, weights, strict=True)]
     history = [record(i + 1, v, **t) for i, (v, t) in enumerate(zip(losses, terms, strict=True))]
     assert names(Run(history, {"recon": 1.0, "kl": 1.0})) == []
@@ -231,7 +246,7 @@ def test_over_fitting_needs_both_curves():
 
 
 def test_what_shows_during_training_is_told_once():
-    losses = (10, 6, 5, 9, 5, 9)
+    losses = (20, 10, 5, 9, 5, 9)
     whole, watch = curve(*losses), Watch(Run(weights={"recon": 1.0}))
     told = [[f.name for f in watch(whole.history[: i + 1])] for i in range(len(losses))]
     assert told == [[], [], [], ["learning-rate-too-high"], [], []]

@@ -13,7 +13,7 @@ CHANCE = 2 * log(2)  # two cross-entropies of a critic that says one half to eve
 BETTER = 0.01  # nats below chance: the loss of a critic that is right in 55 % of all cases
 LONG = 3  # epochs before a standstill counts, and
 STEPS = 500  # steps, in which Adam at 1e-3 can move a weight by up to 0.5
-SPIKE = 0.3  # of all that was gained so far, lost again in one epoch
+SPIKE = 0.15  # of all that was gained so far, lost again in one epoch
 FIT = 0.05  # of all that the held-out loss had fallen, lost again
 COLLAPSE_NATS = 0.1
 LEAST = 0.5  # nats of fall, below which a curve is noise
@@ -38,13 +38,16 @@ def critic(run: Run) -> Iterator[Finding]:
 
 
 def rate_too_high(run: Run) -> Iterator[Finding]:
-    """The training loss jumps up: steps are too long."""
-    records = settled(run)
+    """The training loss jumps up: steps are too long.
+
+    The first epoch is no measure of what was gained: too long steps throw it up as well.
+    """
+    records = settled(run)[1:]
     curve = [training_loss(r) for r in records]
     if len(curve) < LONG or not all(map(isfinite, curve)):
         return
     worst, at = 0.0, 0
-    for i in range(2, len(curve)):
+    for i in range(1, len(curve)):
         lowest = min(curve[:i])
         gained = curve[0] - lowest
         lost = (curve[i] - lowest) / gained if gained > LEAST else 0.0

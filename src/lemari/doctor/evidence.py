@@ -36,15 +36,17 @@ class Probe:
     """What was tried out on the model; a field left at its default was not.
 
     `bounded`: its likelihood wants values between 0 and 1; `squashed`: a sigmoid makes its
-    means, and the loss is their squared error. `idle` names parameters that no step moves;
-    `frozen` says that two draws of the corruption are equal though it is not a function of the
-    example. `codes` and `draws` (N, D) are drawn from q(z | x) of N rows and from the prior.
+    means, and the loss is their squared error. `idle` names parameters that no step moves,
+    `died` those that a step did move before training. `frozen`: two draws of the corruption are
+    equal though it is not a function of the example. `codes` and `draws` (N, D) are drawn from
+    q(z | x) of N rows and from the prior.
     """
 
     bounded: bool = False
     squashed: bool = False
     columns: tuple[str, ...] = ()
     idle: tuple[str, ...] = ()
+    died: tuple[str, ...] = ()
     frozen: bool = False
     told: Told | None = None
     codes: np.ndarray | None = None

@@ -12,6 +12,7 @@ from lemari.types import Finding
 
 SATURATED = 1 / 255  # one 8-bit step from 0 or 1, where a sigmoid's slope is below 0.4 %
 STUCK = 0.5  # of the squared error, at saturated outputs
+WORSE = 1.2  # times the error of the mean example; one that learned nothing has 1
 DEAF = 0.01  # growth of the error under a wrong class
 
 
@@ -61,4 +62,22 @@ def deaf(e: Evidence) -> Iterator[Finding]:
         )
 
 
-FINDERS = (constant_output, saturated, deaf)
+def worse_than_mean(e: Evidence) -> Iterator[Finding]:
+    """In no epoch did the model beat the mean example, from which training starts."""
+    if len(e.inputs) < 2:
+        return
+    mean = float(np.var(e.inputs, axis=0).mean())
+    errors = [r["valid"]["mse"] for r in e.run.history if r.get("valid", {}).get("mse")]
+    best = min([*errors, float(np.square(e.outputs - e.inputs).mean())])
+    if mean > FLAT_VARIANCE and best > WORSE * mean:
+        rate = max((r.get("lr") or 0.0 for r in e.run.history), default=0.0)
+        yield Finding(
+            "learning-rate-too-high",
+            "error",
+            f"The best mean squared error of any epoch is {best:.3g}; training starts from the "
+            f"mean example, which has {mean:.3g}: steps lead away from the data.",
+            "Lower the learning rate" + (f" (--lr {rate / 10:.1g})." if rate else " (--lr)."),
+        )
+
+
+FINDERS = (constant_output, saturated, worse_than_mean, deaf)

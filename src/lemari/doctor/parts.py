@@ -9,18 +9,32 @@ from lemari.types import Finding
 
 
 def idle_parameters(e: Evidence) -> Iterator[Finding]:
-    """Trainable parameters without a gradient."""
-    idle = e.probe.idle
-    if idle:
-        shown = ", ".join(idle[:6]) + (", ..." if len(idle) > 6 else "")
+    """Trainable parameters that no term moves."""
+    if e.probe.idle:
         yield Finding(
             "unused-parameters",
             "warning",
-            f"{len(idle)} trainable parameter{'s have' if len(idle) > 1 else ' has'} no gradient, "
-            f"or only zeros, in three training steps: {shown}.",
-            "Name their part in `trains` of a term, or take them out; if whole layers of ReLU "
-            "died in training, lower the learning rate.",
+            f"{without_gradient(e.probe.idle)} in three training steps.",
+            "Name their part in `trains` of a term, or take them out.",
         )
+
+
+def dead_layers(e: Evidence) -> Iterator[Finding]:
+    """Layers that training itself has cut off, such as ReLUs that are 0 for every example."""
+    if e.probe.died:
+        rate = max((r.get("lr") or 0.0 for r in e.run.history), default=0.0)
+        yield Finding(
+            "dead-layers",
+            "error",
+            f"{without_gradient(e.probe.died)} any more; before training they had one.",
+            "Lower the learning rate" + (f" (--lr {rate / 10:.1g})." if rate else " (--lr)."),
+        )
+
+
+def without_gradient(names: tuple[str, ...]) -> str:
+    shown = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
+    have = "s have" if len(names) > 1 else " has"
+    return f"{len(names)} trainable parameter{have} ({shown}) no gradient other than 0"
 
 
 def frozen_corruption(e: Evidence) -> Iterator[Finding]:
@@ -35,4 +49,4 @@ def frozen_corruption(e: Evidence) -> Iterator[Finding]:
         )
 
 
-FINDERS = (idle_parameters, frozen_corruption)
+FINDERS = (idle_parameters, dead_layers, frozen_corruption)

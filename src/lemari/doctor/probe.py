@@ -17,6 +17,7 @@ from lemari.types import Batch
 
 STEPS = (0, 1000, 10**9)  # a weight may be raised from 0, or lowered to it
 ROWS, CODES = 64, 500
+NUMBERS = 200_000  # of examples in a trial step, unless one is larger
 
 
 def probe(model: Autoencoder, feed: Feed, seed: int = 0) -> Probe:
@@ -25,11 +26,13 @@ def probe(model: Autoencoder, feed: Feed, seed: int = 0) -> Probe:
     likelihood = likelihood_of(model)
     squashed = bool(getattr(likelihood, "squash", False))
     codes, draws = code_draws(model, feed, seed)
+    idle, died = idle_parameters(model, feed, seed)
     return Probe(
         bounded=squashed or isinstance(likelihood, BernoulliLikelihood),
         squashed=squashed,
         columns=model.data.columns,
-        idle=idle_parameters(model, feed, seed),
+        idle=idle,
+        died=died,
         frozen=frozen_corruption(model, feed.gather(np.arange(min(ROWS, len(feed)))), seed),
         told=told(model, feed.gather(np.arange(min(CODES, len(feed))))),
         codes=codes,
@@ -54,22 +57,43 @@ class Noted:
                        if p.grad is not None and bool(p.grad.any())}  # fmt: skip
 
 
-def idle_parameters(model: Autoencoder, feed: Feed, seed: int = 0) -> tuple[str, ...]:
+def idle_parameters(
+    model: Autoencoder, feed: Feed, seed: int = 0
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Trainable parameters without a gradient: those that never had one, and those that lost it.
+
+    The latter have one again in a copy whose layers are drawn anew: they died in training.
+    """
+    trial = copy.deepcopy(model)
+    idle = without_gradient(trial, feed, seed)
+    if not idle:
+        return (), ()
+    with random_state(seed):
+        for part in trial.modules():
+            reset = getattr(part, "reset_parameters", None)
+            if callable(reset):
+                reset()
+    never = without_gradient(trial, feed, seed)
+    return tuple(n for n in idle if n in never), tuple(n for n in idle if n not in never)
+
+
+def without_gradient(trial: Autoencoder, feed: Feed, seed: int) -> list[str]:
     """Trainable parameters to which three training steps bring no gradient other than 0.
 
-    The steps are real ones, on a copy and without an optimiser, so they route gradients exactly
-    as training does.
+    The steps are real ones but for the optimiser, so they route gradients exactly as training
+    does.
     """
-    trial = copy.deepcopy(model).train()
+    trial.train()
     trial.mixed = False
     noted = Noted(trial)
+    few = max(2, min(ROWS, NUMBERS // trial.data.size))
     with random_state(seed), torch.enable_grad():
         for number, step in enumerate(STEPS):
-            first = number * ROWS % len(feed)
-            order = np.arange(first, min(first + ROWS, len(feed)))
+            first = number * few % len(feed)
+            order = np.arange(first, min(first + few, len(feed)))
             update(trial, noted, feed.gather(order), step)  # pyright: ignore[reportArgumentType]
     names = [n for n, p in trial.named_parameters() if p.requires_grad]
-    return tuple(n for n in names if n not in noted.moved)
+    return [n for n in names if n not in noted.moved]
 
 
 @torch.no_grad()
