@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -436,3 +438,12 @@ def test_fresh_noise_and_functions_of_the_picture_are_right(variant, options):
     train, _ = digits()
     model = VARIANTS[variant](train.format.schema, **options)
     assert not frozen_corruption(model, train.gather(np.arange(20)))
+
+
+def test_the_page_lists_every_finding():
+    root = Path(__file__).parents[2]
+    code = "".join(p.read_text() for p in (root / "src/lemari/doctor").glob("*.py"))
+    code += (root / "src/lemari/tasks/fit.py").read_text()
+    told = set(re.findall(r'Finding\(\s*"([a-z-]+)"', code))
+    rows = re.findall(r"^\| `([a-z-]+)` \|", (root / "docs/doctor.md").read_text(), re.M)
+    assert len(told) > 15 and set(rows) == told and len(rows) == len(told)
