@@ -169,6 +169,7 @@ def random_start():
     return random_state(0)
 
 
+@pytest.mark.slow
 def test_a_critic_that_never_trains():
     stuck = judged(0.0)
     assert all(abs(r.terms["judge"] - 1.386) < 1e-3 for r in stuck.history)
@@ -202,6 +203,13 @@ def test_a_loss_that_jumps_up():
     assert "epoch 5" in told.evidence and "60%" in told.evidence and "--lr 0.003" in told.remedy
     assert names(curve(20, 10, 6, 5, 5.2, 4.8, 4.9)) == []
     assert names(curve(5.0, 1.0, 0.9, 0.8, 0.95)) == []  # below half a nat all is noise
+
+
+def test_a_term_that_is_raised_on_purpose_is_no_jump():
+    losses = (20.0, 10, 6, 5, 8, 9, 10)
+    terms = [{"recon": 5.0 - i, "capacity": v - 5.0 + i} for i, v in enumerate(losses)]
+    history = [record(i + 1, v, **t) for i, (v, t) in enumerate(zip(losses, terms, strict=True))]
+    assert names(Run(history, {"recon": 1.0, "capacity": 1.0})) == []
 
 
 def test_layers_that_died():

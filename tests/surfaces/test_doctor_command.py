@@ -51,6 +51,7 @@ def test_what_is_no_run_is_refused(cli, tmp_path):
     assert "holds no model" in cli.refused(1, "doctor", tmp_path / "empty")
 
 
+@pytest.mark.slow
 def test_findings_are_told_while_training_goes_on(cli, sets, tmp_path, no_finish):
     words = ("train", sets / "d.npy", "--variant", "ae", "--network", "mlp:16", "--latent", 2)
     words += ("--threads", 1, "--schedule", "constant", "--batch-size", 10, "--held-out", 0.5)
