@@ -251,9 +251,10 @@ def test_a_healthy_model_has_no_findings():
 )
 def test_collapse(kl, variance, collapsed):
     e = evidence(kl=np.array(kl), variance=np.array(variance), beta=4.0)
-    assert names(e) == (["posterior-collapse"] if collapsed else [])
+    assert names(e) == (["posterior-collapse"] if collapsed else ["inactive-dimensions"])
     for finding in examine(e):
-        assert "effective beta is 4" in finding.remedy and finding.severity == "error"
+        assert "effective beta is 4" in finding.remedy
+        assert finding.severity == ("error" if collapsed else "info")
 
 
 @pytest.mark.parametrize(("spread", "constant"), [(0.0, True), (0.02, True), (0.05, False)])

@@ -11,23 +11,22 @@ from typing import Any
 import numpy as np
 
 from lemari import __version__, figures
-from lemari.doctor import Evidence, examine
-from lemari.feed import Feed
 from lemari.files import finite_or_none, write, write_json
 from lemari.latents.point import NoPrior
 from lemari.layers_table import count, describe, layer_table
 from lemari.machine import threads
-from lemari.model import effective_beta, likelihood_of
+from lemari.model import likelihood_of
 from lemari.report import write_report
 from lemari.store import Fitted
 from lemari.tasks.card import card
 from lemari.tasks.diagnose import diagnose
 from lemari.tasks.draw import Scene, draw_all
-from lemari.tasks.embed import reconstruct, write_codes
+from lemari.tasks.embed import write_codes
 from lemari.tasks.evaluate import Evaluation, Score, evaluate
+from lemari.tasks.examine import examined
 from lemari.tasks.history import kept_epoch
 from lemari.tasks.job import Job
-from lemari.tasks.mend import degraded_and_restored, mend, scores
+from lemari.tasks.mend import mend, scores
 from lemari.tasks.restorer import TASKS
 from lemari.types import Finding
 
@@ -45,7 +44,8 @@ def finish(
         e = evaluate(fitted.model, train, held, split=job.split, seed=job.recipe.seed, progress=say)
         if job.recipe.variant in TASKS:
             e.scores[:0] = restored(folder, fitted, job, say)
-        findings = examine(evidence(fitted, held, e, job.notes))
+        say("looking for faults")
+        findings = examined(fitted, job, history)
         classes = job.format.classes
         scene = Scene(fitted.model, train, held, e, classes, history, job.recipe.seed)
         say("writing codes")
@@ -81,14 +81,13 @@ def finish_restorer(
     folder: Path, fitted: Fitted, job: Job, history: list[dict], say: Say
 ) -> dict[str, Any]:
     """The same for a network without a bottleneck, which has no code to show."""
-    _, held = job.feeds()
     with threads(job.recipe.threads):
         last: dict[str, Any] = history[-1]["valid"] if history else {}
         losses: dict[str, Any] = {"loss": last.get("loss")}
         nothing = np.empty((0, 0), np.float32)
         found = restored(folder, fitted, job, say)
         e = Evaluation(found, nothing, nothing, None, None, losses=losses)
-        findings = examine(Evidence(None, None, *restored_examples(fitted, held), job.notes))
+        findings = examined(fitted, job, history)
         if history:
             figures.save(figures.learning_curves(history), folder / "figures" / "curves.png")
         drawn = figures.layer_diagram(layer_table(fitted.model), count(fitted.model))
@@ -98,12 +97,6 @@ def finish_restorer(
     return write_summary(folder, summary, say)
 
 
-def restored_examples(fitted: Fitted, held: Feed) -> tuple[np.ndarray, np.ndarray]:
-    """Restored and clean pictures of up to 64 rows."""
-    batch, _, made = next(degraded_and_restored(fitted.model, held, 0, 64))
-    return made.numpy(), batch.x.numpy()
-
-
 def held_rows(job: Job):
     """The held-out rows with their names, in the order of the codes."""
     from dataclasses import replace
@@ -111,16 +104,6 @@ def held_rows(job: Job):
     index, rows = job.held_index, job.held
     y = None if rows.y is None else rows.y[index]
     return replace(rows, x=rows.x[:0], y=y, ids=tuple(rows.ids[i] for i in index))
-
-
-def evidence(fitted: Fitted, held: Feed, e: Evaluation, notes: list[str]) -> Evidence:
-    """What the doctor looks at: up to 256 held-out rows and their reconstructions."""
-    batch = held.gather(np.arange(min(256, len(held))))
-    import torch
-
-    with torch.no_grad():
-        outputs = reconstruct(fitted.model.eval(), batch).numpy()
-    return Evidence(e.kl, e.variance, outputs, batch.x.numpy(), notes, effective_beta(fitted.model))
 
 
 def diagnosis(folder: Path, scene: Scene) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from lemari.lock import owned
 from lemari.machine import describe, threads
 from lemari.report import write_report
 from lemari.store import Fitted, build, read_recipe
+from lemari.tasks.examine import Watch, course
 from lemari.tasks.generate import settle
 from lemari.tasks.history import keep_history, note
 from lemari.tasks.job import Job, reopen
@@ -79,14 +80,14 @@ def open_run(folder: Path, progress=None) -> Job:
 def train_in(
     folder: Path,
     job: Job,
-    show: Callable[[Pulse | Epoch], None] = lambda record: None,
+    show: Callable[[Pulse | Epoch | Finding], None] = lambda record: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> tuple[Fitted, list[dict]]:
     """Train (or go on training) in a folder that this process owns.
 
     Checkpoints at the end of each epoch and once a minute. Raises Interrupted, after a checkpoint,
     when `stop()` becomes true; Diverged, after saving the last good weights, when a loss is not
-    finite.
+    finite. `show` also gets each finding that holds while training goes on, once.
     """
     sweep(folder)
     train, _ = job.feeds()
@@ -95,12 +96,15 @@ def train_in(
     with threads(job.recipe.threads):
         restore(folder / "checkpoints", training)
         history = keep_history(folder, training.epoch)
+        watch = Watch(course(model, history, len(train), job.recipe.batch_size))
         try:
             for record in guarded(folder, training, stop):
                 if isinstance(record, Epoch):
                     best = training.best.epoch if training.best else 0
                     note(folder, history, record, len(train), best)
                 show(record)
+                for finding in watch(history) if isinstance(record, Epoch) else ():
+                    show(finding)
         except Diverged as fault:
             Fitted(model.eval(), job.format, job.recipe).save(folder)
             write_json(folder / "summary.json", failure(folder, job, history, fault))

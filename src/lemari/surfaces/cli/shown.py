@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from lemari.surfaces.cli.analyse import warn
-from lemari.surfaces.cli.show import Progress, duration
+from lemari.surfaces.cli.show import Progress, duration, finding_lines
 
 
 def trained_line(history: list[dict], seconds: float) -> str:
@@ -49,7 +50,7 @@ def announce(job, progress: Progress) -> None:
 
 
 class Shown:
-    """Shows pulses as a passing line with the time left, and every epoch as a line that stays."""
+    """Shows pulses as a passing line with the time left; epochs and findings as lines that stay."""
 
     def __init__(self, job, progress: Progress) -> None:
         import time
@@ -59,8 +60,11 @@ class Shown:
         self.begin, self.first = self.clock(), None
 
     def __call__(self, record) -> None:
-        from lemari.types import Pulse
+        from lemari.types import Finding, Pulse
 
+        if isinstance(record, Finding):
+            self.progress.note(finding_lines([asdict(record)]))
+            return
         if isinstance(record, Pulse):
             done = record.epoch + record.step / record.steps
             self.progress.line(

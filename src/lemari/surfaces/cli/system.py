@@ -1,18 +1,51 @@
-"""`lemari doctor`: is this machine fit for it?"""
+"""`lemari doctor`: is this machine fit for it, and what is wrong with a run?"""
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import typer
 
-from lemari.surfaces.cli.show import JSON, finish
+from lemari.surfaces.cli.show import JSON, Progress, find_run, finding_lines, finish, quoted
 
 
 def register(app: typer.Typer) -> None:
     app.command("doctor")(doctor)
 
 
-def doctor(as_json: bool = JSON) -> None:
-    """Versions, device, threads, and a speed test of two seconds."""
+def doctor(
+    run: str = typer.Argument(None, help="A run to examine (default: this machine)."),
+    data: str = typer.Argument(None, help="New data, whose range is compared with the run's."),
+    as_json: bool = JSON,
+) -> None:
+    """Examine a finished RUN: what went wrong, and the one setting to change.
+
+    Without RUN: versions, device, threads, and a speed test of two seconds.
+    """
+    if run is not None:
+        return visit(run, data, as_json)
+    machine(as_json)
+
+
+def visit(run: str, data: str | None, as_json: bool) -> None:
+    """The findings on a run, made again."""
+    from lemari.errors import UsageError
+    from lemari.tasks.detector_files import is_detector
+    from lemari.tasks.examine import examine_run
+
+    folder = find_run(run)
+    if is_detector(folder):
+        raise UsageError(f"{folder} is a detector; `lemari detect` tells its drift on new rows.")
+    progress = Progress(as_json)
+    found = [asdict(f) for f in examine_run(folder, data, progress.counted("reading"))]
+    progress.clear()
+    result = {"run": str(folder.resolve()), "findings": found}
+    finish(as_json, result, finding_lines(found) or f"Nothing is wrong with {folder}.",
+           f"lemari report {quoted(run)}")  # fmt: skip
+
+
+def machine(as_json: bool) -> None:
+    """What this machine is, and how fast."""
     import torch
 
     from lemari.machine import cores, describe, speed

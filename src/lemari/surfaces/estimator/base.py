@@ -22,19 +22,18 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from lemari.doctor import Evidence, examine
 from lemari.errors import UsageError
 from lemari.feed import Feed
 from lemari.formats import TableFormat
 from lemari.machine import threads
-from lemari.metrics.likelihood import kl_profile, scores
-from lemari.model import effective_beta
+from lemari.metrics.likelihood import scores
 from lemari.registry import nearest
 from lemari.sources import open_data
 from lemari.sources.base import label_name
 from lemari.store import Fitted, build
 from lemari.tasks.detector_files import is_detector
 from lemari.tasks.embed import decode, encode, reconstruct
+from lemari.tasks.examine import course, findings
 from lemari.tasks.generate import prior_codes, settle
 from lemari.tasks.plan import (
     Request,
@@ -151,7 +150,8 @@ class AutoencoderEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
         return X, column_or_1d(y, warn=True)
 
     def _examined(self, model: Any, feed: Feed) -> list[Finding]:
-        return findings(model, feed)
+        run = course(model, self.history_, len(feed), self.batch_size)  # pyright: ignore[reportAttributeAccessIssue]
+        return findings(model, feed, run)
 
     def _rows(self, X: Any) -> Rows:
         check_is_fitted(self)
@@ -215,17 +215,6 @@ def seed_of(random_state: Any) -> int:
     if isinstance(random_state, int | np.integer) and 0 <= random_state < 2**31:
         return int(random_state)
     return int(check_random_state(random_state).randint(2**31 - 1))
-
-
-@torch.no_grad()
-def findings(model, feed: Feed) -> list[Finding]:
-    """What the doctor says of up to 256 training rows."""
-    batch = feed.gather(np.arange(min(256, len(feed))))
-    some = Feed(feed.x, feed.y, feed.format, feed.index[:2000])
-    profile = kl_profile(model, some) or {"kl": None, "variance": None}
-    kl, variance = (None if v is None else v.numpy() for v in profile.values())
-    outputs = reconstruct(model.eval(), batch).numpy()
-    return examine(Evidence(kl, variance, outputs, batch.x.numpy(), (), effective_beta(model)))
 
 
 def estimator(

@@ -8,17 +8,13 @@ import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
-from lemari.doctor import Evidence, examine
 from lemari.errors import DataError, UsageError
-from lemari.feed import Feed
 from lemari.formats import ImageFormat
 from lemari.latents.point import NoPrior
 from lemari.noise_level import estimate_noise
 from lemari.surfaces.estimator.base import AutoencoderEstimator, estimator
-from lemari.tasks.mend import degraded_and_restored
 from lemari.tasks.own_value import with_own_value
 from lemari.tasks.restorer import ModelRestorer
-from lemari.types import Finding
 
 BLOCK = 64
 TRAINED = {"latent": None, "batch_size": 32, "lr": 2e-3}
@@ -123,10 +119,6 @@ class RestoringEstimator(AutoencoderEstimator):
         if dimensions == 3:
             return x[:, 0]
         return x if fmt.layout == "chw" else np.moveaxis(x, 1, 3)
-
-    def _examined(self, model: Any, feed: Feed) -> list[Finding]:
-        batch, _, made = next(degraded_and_restored(model, feed, 0, BLOCK))
-        return examine(Evidence(None, None, made.numpy(), batch.x.numpy()))
 
 
 def restoring(name: str, variant: str, network: str) -> type[RestoringEstimator]:
