@@ -70,7 +70,8 @@ def loss_curves(history: Sequence[Record]) -> Figure:
 @drawn
 def learning_curves(history: Sequence[Record]) -> Figure:
     """Loss, its terms, use of discrete codes and throughput. Records as in `loss_curves`."""
-    told = [(name, _series(history, "measures", name)) for name in ("usage", "perplexity")]
+    names = {"usage": "share of codes used", "perplexity": "perplexity of codes"}
+    told = [(title, _series(history, "measures", name)) for name, title in names.items()]
     extra = (*told, ("throughput, rows per second", _series(history, "rate")))
     return _curves(history, "Learning curves", extra)
 

@@ -76,9 +76,14 @@ class VectorBooks(nn.Module):
     def learn(self, book: Any, x: Tensor, index: Tensor) -> None:
         """Draw the running means towards the vectors of this batch, and revive dead codes."""
         means, share = book._codebook, len(x) / self.codes
+        uses = torch.bincount(index, minlength=self.codes).to(x.dtype)
+        sums = torch.zeros_like(means.embed_avg[0]).index_add_(0, index, x)
+        means.cluster_size[0].lerp_(uses, 1 - means.decay)
+        means.embed_avg[0].lerp_(sums, 1 - means.decay)
+        means.update_ema()
         means.threshold_ema_dead_code = DEAD * share
         means.reset_cluster_size = share
-        book.update_indices(x[None], index[None])
+        means.expire_codes_(x[None])
 
     @torch.no_grad()
     def start(self, x: Tensor) -> None:
@@ -156,7 +161,7 @@ def levels_of(text: str) -> list[int]:
 
 def nearest(x: Tensor, table: Tensor) -> Tensor:
     """The row of the table nearest to each vector: (M, W), (N, W) -> (M,)."""
-    return (table.square().sum(1) - 2 * x @ table.T).argmin(1)
+    return torch.addmm(table.square().sum(1), x, table.T, alpha=-2).argmin(1)
 
 
 def search(x: Tensor, tables: list[Tensor], beam: int) -> Tensor:
