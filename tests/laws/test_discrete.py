@@ -7,9 +7,12 @@ import torch
 from law_cases import Case, batch_of, feed_of, training_of
 
 from lemari.errors import UsageError
+from lemari.model import Autoencoder
 from lemari.registry import VARIANTS
 from lemari.tasks.embed import encode
 from lemari.tasks.generate import prior_codes, settle
+from lemari.terms.commitment import Commitment
+from lemari.terms.fit import Recon
 from lemari.types import Epoch, Schema
 
 
@@ -68,6 +71,13 @@ def test_a_copy_borrows_its_own_codebook():
 
 
 DATA = Schema("table", (8,), columns=tuple("abcdefgh"))
+
+
+def test_commitment_needs_a_posterior_with_codes():
+    model = Case("ae", "mlp", "table").build()
+    parts = {name: getattr(model, name) for name in ("encoder", "posterior", "prior", "decoder")}
+    with pytest.raises(UsageError, match="codes, but PointCode has none; use Codebook"):
+        Autoencoder(model.data, **parts, terms=[Recon(), Commitment()])
 
 
 @pytest.mark.parametrize(

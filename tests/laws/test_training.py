@@ -356,13 +356,11 @@ def test_training_starts_from_the_mean_example(case):
         x = training.feed.gather(np.arange(40)).x
         out = training.model(training.feed.gather(np.arange(2))).p.mean[0, 0]
     want = x.mean(0)
-    if case.network in ("residual", "maps"):
+    colours = case.network in ("residual", "maps")  # one bias a colour, and its mean is of logits
+    if colours:
         want = want.mean((1, 2), keepdim=True).expand_as(out)
     clamp = (lambda v: v.clamp(0.02, 0.98)) if case.data.kind == "image" else (lambda v: v)
-    near = (
-        0.02 if case.network in ("residual", "maps") else 1e-5
-    )  # a colour's mean is one of logits
-    torch.testing.assert_close(out, clamp(want), rtol=0, atol=near)
+    torch.testing.assert_close(out, clamp(want), rtol=0, atol=0.02 if colours else 1e-5)
 
 
 @pytest.mark.parametrize("case", [Case("chapter-ae", None, "gray"), KEPT[4]], ids=str)

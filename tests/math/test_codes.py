@@ -115,11 +115,23 @@ def test_learned_vectors_go_to_the_means_of_those_that_pick_them():
     torch.testing.assert_close(made.tables(torch.float32)[0], centres, rtol=0, atol=0.05)
 
 
+def test_one_step_of_the_running_means_is_that_of_the_library():
+    torch.manual_seed(0)
+    mine, theirs = VectorBooks(3, codes=8, decay=0.8), VectorBooks(3, codes=8, decay=0.8)
+    theirs.load_state_dict(mine.state_dict())
+    x = torch.randn(200, 3)
+    _, index, _ = mine.train()(x)
+    theirs.train().books[0].update_indices(x[None], index[None, :, 0])
+    for name, value in theirs.state_dict().items():
+        torch.testing.assert_close(mine.state_dict()[name], value)
+
+
 def test_dead_codes_are_revived_even_where_a_batch_has_fewer_vectors_than_codes():
     torch.manual_seed(0)
     made = VectorBooks(2, codes=32, decay=0.9).train()
-    made.books[0]._codebook.embed += 50  # all but one are out of reach
-    x = torch.randn(2000, 2)
+    for buffer in (made.books[0]._codebook.embed, made.books[0]._codebook.embed_avg):
+        buffer -= 50  # all but one are out of reach
+    x = torch.randn(2000, 2) + 20
     for _ in range(200):
         made(x[torch.randint(2000, (16,))])
     made.eval()
@@ -138,6 +150,14 @@ def test_a_code_that_is_used_now_and_then_is_left_alone():
     torch.testing.assert_close(
         made.tables(torch.float32)[0], torch.tensor([[0.0], [10.0]]), rtol=0, atol=1e-3
     )
+
+
+def test_the_moments_follow_the_encoder():
+    made = Codebook(KINDS["fsq"], *SHAPES["vector"]).train()
+    for _ in range(300):
+        made(3 + 2 * torch.randn(50, *made.shape))
+    torch.testing.assert_close(made.centre, torch.full((3,), 3.0), rtol=0, atol=0.15)
+    torch.testing.assert_close(made.variance, torch.full((3,), 4.0), rtol=0, atol=0.4)
 
 
 def test_usage_and_perplexity():

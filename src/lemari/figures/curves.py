@@ -69,8 +69,10 @@ def loss_curves(history: Sequence[Record]) -> Figure:
 
 @drawn
 def learning_curves(history: Sequence[Record]) -> Figure:
-    """Loss, each of its terms and the throughput over the epochs. Records as in `loss_curves`."""
-    extra = (("throughput, rows per second", _series(history, "rate")),)
+    """Loss, its terms, use of discrete codes and throughput. Records as in `loss_curves`."""
+    names = {"usage": "share of codes used", "perplexity": "perplexity of codes"}
+    told = [(title, _series(history, "measures", name)) for name, title in names.items()]
+    extra = (*told, ("throughput, rows per second", _series(history, "rate")))
     return _curves(history, "Learning curves", extra)
 
 

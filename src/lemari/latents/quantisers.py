@@ -7,6 +7,7 @@ numbers of the codes that were picked (M, depth), and how far the vectors lay fr
 from __future__ import annotations
 
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +38,8 @@ class VectorBooks(nn.Module):
     of the batch; the fewer vectors a batch has, the longer it is given.
     """
 
+    books: Any
+
     def __init__(self, width: int, codes: int, depth: int = 1, decay: float = 0.99) -> None:
         super().__init__()
         if not 2 <= codes <= MOST_CODES:
@@ -54,7 +57,7 @@ class VectorBooks(nn.Module):
 
     def tables(self, dtype: torch.dtype) -> list[Tensor]:
         """The vectors of each code, one (codes, width) for each quantizer."""
-        return [book.codebook.to(dtype) for book in self.books]  # pyright: ignore[reportCallIssue]
+        return [book.codebook.to(dtype) for book in self.books]
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         rest, far, picked = x, x.new_zeros(()), []
@@ -70,12 +73,17 @@ class VectorBooks(nn.Module):
         return value + (x - x.detach()), torch.stack(picked, -1), far
 
     @torch.no_grad()
-    def learn(self, book: nn.Module, x: Tensor, index: Tensor) -> None:
+    def learn(self, book: Any, x: Tensor, index: Tensor) -> None:
         """Draw the running means towards the vectors of this batch, and revive dead codes."""
         means, share = book._codebook, len(x) / self.codes
-        means.threshold_ema_dead_code = DEAD * share  # pyright: ignore[reportAttributeAccessIssue]
-        means.reset_cluster_size = share  # pyright: ignore[reportAttributeAccessIssue]
-        book.update_indices(x[None], index[None])  # pyright: ignore[reportCallIssue]
+        uses = torch.bincount(index, minlength=self.codes).to(x.dtype)
+        sums = torch.zeros_like(means.embed_avg[0]).index_add_(0, index, x)
+        means.cluster_size[0].lerp_(uses, 1 - means.decay)
+        means.embed_avg[0].lerp_(sums, 1 - means.decay)
+        means.update_ema()
+        means.threshold_ema_dead_code = DEAD * share
+        means.reset_cluster_size = share
+        means.expire_codes_(x[None])
 
     @torch.no_grad()
     def start(self, x: Tensor) -> None:
@@ -91,8 +99,8 @@ class VectorBooks(nn.Module):
                 table + spread * torch.randn_like(table),
             )
             means = book._codebook
-            means.embed.copy_(table[None])  # pyright: ignore
-            means.embed_avg.copy_(table[None])  # pyright: ignore
+            means.embed.copy_(table[None])
+            means.embed_avg.copy_(table[None])
             x = x - table[nearest(x, table)]
 
 
@@ -103,6 +111,7 @@ class ScalarLevels(nn.Module):
     another brings it back.
     """
 
+    scalar: Any
     depth = 1
 
     def __init__(self, width: int, levels: str) -> None:
@@ -152,7 +161,7 @@ def levels_of(text: str) -> list[int]:
 
 def nearest(x: Tensor, table: Tensor) -> Tensor:
     """The row of the table nearest to each vector: (M, W), (N, W) -> (M,)."""
-    return (table.square().sum(1) - 2 * x @ table.T).argmin(1)
+    return torch.addmm(table.square().sum(1), x, table.T, alpha=-2).argmin(1)
 
 
 def search(x: Tensor, tables: list[Tensor], beam: int) -> Tensor:
@@ -163,7 +172,7 @@ def search(x: Tensor, tables: list[Tensor], beam: int) -> Tensor:
     rest, picked = x[:, None], torch.empty(len(x), 1, 0, dtype=torch.long, device=x.device)
     for table in tables:
         cost = rest.square().sum(-1, keepdim=True) - 2 * rest @ table.T + table.square().sum(1)
-        best = cost.flatten(1).topk(min(beam, cost[0].numel()), largest=False).indices
+        best = cost.flatten(1).topk(min(beam, cost.shape[1] * cost.shape[2]), largest=False).indices
         row, code = best // len(table), best % len(table)
         picked = torch.cat((picked.gather(1, expanded(row, picked)), code[..., None]), -1)
         rest = rest.gather(1, expanded(row, rest)) - table[code]
