@@ -25,6 +25,7 @@ from lemari.tasks.plan import Request
 
 RESULTS = Path(__file__).parent / "results"
 CHAPTER = {"variant": "ae", "options": {"network": "chapter", "latent": 2, "likelihood": "mse"}}
+BINARY = {"network": "mlp-tanh:400-400", "latent": 50, "likelihood": "bernoulli"}
 SETTINGS: dict[str, dict] = {
     "chapter-ae": CHAPTER | {"epochs": 10},
     "chapter-ae-float32": CHAPTER | {"epochs": 10, "precision": "float32"},
@@ -32,7 +33,19 @@ SETTINGS: dict[str, dict] = {
     "auto-32-default": {"variant": "ae", "options": {"latent": 32}, "epochs": 10},
     "mlp-vae-50": {
         "variant": "vae",
-        "options": {"network": "mlp-tanh:400-400", "latent": 50, "likelihood": "bernoulli"},
+        "options": BINARY,
+        "epochs": 62,
+        "nll": 1000,
+    },
+    "iwae-5": {
+        "variant": "iwae",
+        "options": BINARY | {"draws": 5},
+        "epochs": 62,
+        "nll": 1000,
+    },
+    "iwae-50": {
+        "variant": "iwae",
+        "options": BINARY | {"draws": 50},
         "epochs": 62,
         "nll": 1000,
     },

@@ -20,6 +20,9 @@ from lemari.types import Epoch, Pulse
 
 PLAIN = [Case(v, "mlp", k) for v in ("ae", "vae", "cvae") for k in ("gray", "table")]
 PLAIN += [Case("beta-vae", "mlp", "gray")]  # five columns are too few nats for a weight of 4
+PLAIN += [Case(v, "mlp", "gray") for v in ("iwae", "miwae", "piwae", "ciwae", "aae")]
+PLAIN += [Case("beta-tc-vae", "mlp", "gray"), Case("factor-vae", "mlp", "gray")]
+PLAIN += [pytest.param(Case("vae-gan", "mlp", "gray"), marks=pytest.mark.slow)]
 CONV = [Case("vae", "residual", "colour"), Case("ae", "residual", "gray")]
 COURSE = [
     Case("chapter-ae", None, "gray"),
@@ -114,13 +117,15 @@ def test_training_leaves_the_callers_random_state_alone():
 
 
 # Each of these has something of its own that must survive: a learned sigma, the running means of
-# batch normalisation, labels hidden at random, a memory layout, a warm-up.
+# batch normalisation, labels hidden at random, a memory layout, a warm-up, a critic, a count.
 KEPT = [
     Case("vae", "mlp", "table"),
     Case("cvae", "mlp", "gray"),
     Case("ae", "residual", "gray"),
     Case("vae", "residual", "colour"),
     Case("chapter-faces-vae", None, "alpha"),
+    Case("aae", "mlp", "gray"),
+    Case("beta-tc-vae", "mlp", "table"),
 ]
 EPOCHS, ROWS = 2, 25  # four steps an epoch, the last one short
 
