@@ -120,11 +120,13 @@ def likelihood_of(model: Autoencoder) -> Any:
 
 
 def effective_beta(model: Autoencoder) -> float | None:
-    """The KL weight relative to a Gaussian likelihood of unit variance; None without a KL.
+    """The KL weight relative to a Gaussian likelihood of unit variance; None without these two.
 
     Dividing the loss by 1 / sigma^2 shows it: SSE / (2 sigma^2) + beta KL is as good as
     SSE / 2 + beta sigma^2 KL. With a learned sigma it is the value at the present sigma; a
     Bernoulli likelihood counts with the variance 1/4 that its curvature has at p = 1/2.
     """
-    weights = [term.weight(10**9) for term in model.terms if term.name == "kl"]
-    return weights[0] * likelihood_of(model).sigma ** 2 if weights else None
+    weights = {term.name: term.weight(10**9) for term in model.terms}
+    if "kl" not in weights or not weights.get("recon"):
+        return None
+    return weights["kl"] / weights["recon"] * likelihood_of(model).sigma ** 2

@@ -202,6 +202,8 @@ def test_effective_beta():
     assert effective_beta(made("vae", small, sigma=0.1)) == pytest.approx(0.01)
     assert effective_beta(made("vae", small, likelihood="bernoulli")) == 0.25
     assert effective_beta(made("ae", small)) is None
+    assert effective_beta(made("vae-gan", small, sigma=0.1)) is None
+    assert effective_beta(made("vae-gan", small, sigma=0.1, pixels=2.0)) == pytest.approx(0.005)
 
 
 def test_faces_beta_2000_is_the_mean_squared_error_times_2000():

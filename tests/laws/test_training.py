@@ -21,6 +21,9 @@ from lemari.types import Epoch, Pulse
 PLAIN = [Case(v, "mlp", k) for v in ("ae", "vae", "cvae") for k in ("gray", "table")]
 PLAIN += [Case("beta-vae", "mlp", "gray")]  # five columns are too few nats for a weight of 4
 PLAIN += [Case(v, "mlp", "table") for v in ("vq-vae", "residual-vq-vae", "fsq-vae")]
+PLAIN += [Case(v, "mlp", "gray") for v in ("iwae", "miwae", "piwae", "ciwae", "aae")]
+PLAIN += [Case("beta-tc-vae", "mlp", "gray"), Case("factor-vae", "mlp", "gray")]
+PLAIN += [pytest.param(Case("vae-gan", "mlp", "gray"), marks=pytest.mark.slow)]
 CONV = [Case("vae", "residual", "colour"), Case("ae", "residual", "gray")]
 CONV += [Case("vq-vae", "maps", "gray")]
 COURSE = [
@@ -116,7 +119,8 @@ def test_training_leaves_the_callers_random_state_alone():
 
 
 # Each of these has something of its own that must survive: a learned sigma, the running means of
-# batch normalisation, labels hidden at random, a memory layout, a warm-up, a codebook.
+# batch normalisation, labels hidden at random, a memory layout, a warm-up, a codebook, a critic, a
+# count of rows.
 KEPT = [
     Case("vae", "mlp", "table"),
     Case("cvae", "mlp", "gray"),
@@ -124,6 +128,8 @@ KEPT = [
     Case("vae", "residual", "colour"),
     Case("chapter-faces-vae", None, "alpha"),
     Case("residual-vq-vae", "mlp", "table"),
+    Case("aae", "mlp", "gray"),
+    Case("beta-tc-vae", "mlp", "table"),
 ]
 EPOCHS, ROWS = 2, 25  # four steps an epoch, the last one short
 

@@ -62,6 +62,16 @@ def test_small_batches_of_many_rows_come_near():
     assert float(torch.cat(parts).mean()) == pytest.approx(TRUTH, abs=0.05)
 
 
+def test_a_batch_that_stands_for_the_set_charges_narrow_posteriors_too_much():
+    plain = TotalCorrelation(stratified=False).double()
+    plain.rows.fill_(4000)
+    narrow = Normal(means(50), torch.full((50, 2), -3.0, dtype=F64))
+    code = narrow.rsample()
+    t = Trace(Batch(code), View(code), code, narrow, code, narrow, narrow, 0)  # pyright: ignore
+    over, near = (float(term(t, nn.Module()).mean()) for term in (plain, counted(4000)))
+    assert over > near + 1 and over > TRUTH + 1
+
+
 def test_the_estimate_of_the_aggregate_density_has_no_bias():
     """The mean over every batch of 3 of 6 rows that holds row 0 is the sum over all six."""
     mean = torch.randn(6, 2, dtype=F64)

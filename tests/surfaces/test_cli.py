@@ -16,6 +16,8 @@ from pyarrow import parquet
 KINDS = ("pictures", "d.zip", "d.npy", "d.npz", "d.csv", "d.parquet")
 VARIANTS = ("ae", "vae", "beta-vae", "cvae", "chapter-ae", "chapter-vae", "chapter-faces-vae",
             "lesson-conv-ae", "lesson-mlp-vae", "lesson-conv-vae")  # fmt: skip
+VARIANTS += ("iwae", "miwae", "piwae", "ciwae", "beta-tc-vae", "factor-vae", "aae", "vae-gan",
+             "lesson-aae")  # fmt: skip
 RESTORING = ("denoising-ae", "super-resolution-ae", "inpainting-ae")  # see test_train_restoring
 FILES = {"recipe.json", "format.json", "env.json", "weights.safetensors", "index.json",
          "metrics.jsonl", "embeddings.parquet", "summary.json", "card.md", "report.html",

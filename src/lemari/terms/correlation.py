@@ -22,7 +22,9 @@ class TotalCorrelation(Term):
     q(z) at an example's code is estimated from the batch, in two strata: the example's own
     posterior, which is one of the N rows for certain, and those of the others in the batch, which
     stand for the N - 1 that are left. That estimate of q(z) has no bias; its logarithm has one,
-    which shrinks as batches grow. (Chen et al. 2018, arXiv:1802.04942)
+    which shrinks as batches grow. Not `stratified`, the batch stands for the set, which counts the
+    own posterior too often: narrow posteriors are charged for more correlation than there is.
+    (Chen et al. 2018, arXiv:1802.04942)
     """
 
     name = "tc"
@@ -30,9 +32,13 @@ class TotalCorrelation(Term):
     rows: Tensor
 
     def __init__(
-        self, weight: float | Schedule = 1.0, trains: tuple[str, ...] = EVERYTHING
+        self,
+        weight: float | Schedule = 1.0,
+        trains: tuple[str, ...] = EVERYTHING,
+        stratified: bool = True,
     ) -> None:
         super().__init__(weight, trains)
+        self.stratified = stratified
         self.register_buffer("rows", torch.zeros((), dtype=torch.int64))
 
     def prepare(self, model: nn.Module, feed: Feed) -> None:
@@ -42,7 +48,8 @@ class TotalCorrelation(Term):
     def forward(self, t: Trace, model: nn.Module) -> Tensor:
         q: Normal = t.q  # pyright: ignore[reportAssignmentType]
         pairs = q.log_density(t.z.unsqueeze(2)).flatten(3)  # (K, B codes, B posteriors, D)
-        shares = log_shares(pairs.shape[1], self.rows.to(pairs.dtype))
+        rows = self.rows if self.stratified else torch.zeros_like(self.rows)
+        shares = log_shares(pairs.shape[1], rows.to(pairs.dtype))
         joint = (pairs.sum(3) + shares).logsumexp(2)
         each = (pairs + shares.unsqueeze(2)).logsumexp(2)
         return (joint - each.sum(2)).mean(0)
