@@ -18,19 +18,23 @@ SCALES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # weights of the scales, fine
 LEAST = 0.01
 
 
-def local_mean(x: Tensor) -> Tensor:
-    """Means under a Gaussian window that stays inside the pictures (N, C, H, W).
+def window(side: int, like: Tensor) -> Tensor:
+    """Matrix that takes a column of `side` values to their means under a Gaussian window within it.
 
-    The window is 11 wide, or the largest odd number that a smaller side leaves room for.
+    The window is 11 wide, or the largest odd number that a smaller side leaves room for; one
+    matrix product is several times faster than a convolution of a single map.
     """
-    for dim in (2, 3):
-        width = min(WINDOW, x.shape[dim] - 1 + x.shape[dim] % 2)
-        at = torch.arange(width, dtype=x.dtype, device=x.device) - width // 2
-        taps = torch.exp(-at.square() / (2 * SPREAD**2))
-        shape = (1, 1, width, 1) if dim == 2 else (1, 1, 1, width)
-        weight = (taps / taps.sum()).view(shape).expand(x.shape[1], *shape[1:])
-        x = F.conv2d(x, weight, groups=x.shape[1])
-    return x
+    width = min(WINDOW, side - 1 + side % 2)
+    at = torch.arange(width, dtype=like.dtype, device=like.device) - width // 2
+    taps = torch.exp(-at.square() / (2 * SPREAD**2))
+    eye = torch.eye(side, dtype=like.dtype, device=like.device)
+    return eye.unfold(0, width, 1) @ (taps / taps.sum())
+
+
+def local_mean(x: Tensor) -> Tensor:
+    """Means of pictures (..., H, W) under the window, where it lies inside."""
+    height, width = x.shape[-2:]
+    return window(height, x) @ x @ window(width, x).T
 
 
 def ssim_parts(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
@@ -39,9 +43,8 @@ def ssim_parts(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     For pictures (N, C, H, W) with values between 0 and 1. (Wang et al. 2004)
     """
     c1, c2 = 0.01**2, 0.03**2
-    ma, mb = local_mean(a), local_mean(b)
-    va, vb = local_mean(a * a) - ma.square(), local_mean(b * b) - mb.square()
-    both = local_mean(a * b) - ma * mb
+    ma, mb, aa, bb, ab = local_mean(torch.stack((a, b, a * a, b * b, a * b)))
+    va, vb, both = aa - ma.square(), bb - mb.square(), ab - ma * mb
     structure = (2 * both + c2) / (va + vb + c2)
     brightness = (2 * ma * mb + c1) / (ma.square() + mb.square() + c1)
     return (brightness * structure).mean((1, 2, 3)), structure.mean((1, 2, 3))

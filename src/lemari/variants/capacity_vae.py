@@ -17,8 +17,8 @@ def capacity_vae(
     data: Schema,
     *,
     capacity: float = 25.0,
-    steps: int = 2000,
-    gamma: float = 100.0,
+    steps: int = 1000,
+    gamma: float = 30.0,
     **shared: Unpack[Shared],
 ) -> Autoencoder:
     """VAE of controlled capacity: its code carries so many nats, raised slowly from none.

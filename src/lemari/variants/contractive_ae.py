@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Unpack
 
-from lemari.assemble import Sizes, assemble
+from lemari.assemble import Shared, assemble
 from lemari.latents.gaussian import FittedNormal
 from lemari.latents.point import PointCode
 from lemari.model import Autoencoder
@@ -13,9 +13,7 @@ from lemari.terms.penalty import Contraction, Decay
 from lemari.types import Schema
 
 
-def contractive_ae(
-    data: Schema, *, weight: float = 0.1, likelihood: str = "mse", **sizes: Unpack[Sizes]
-) -> Autoencoder:
+def contractive_ae(data: Schema, *, weight: float = 1.0, **shared: Unpack[Shared]) -> Autoencoder:
     """Contractive autoencoder: a code moves only along the directions in which examples differ.
 
     Use it for codes that shrug off small noise. `weight` multiplies the squared Frobenius norm of
@@ -24,4 +22,4 @@ def contractive_ae(
     (Rifai et al. 2011)
     """
     terms = [Recon(), Contraction(weight), Decay(1e-3)]
-    return assemble(data, PointCode(), terms, prior=FittedNormal, likelihood=likelihood, **sizes)
+    return assemble(data, PointCode(), terms, prior=FittedNormal, **shared)

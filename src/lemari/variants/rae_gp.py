@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Unpack
 
-from lemari.assemble import Sizes, assemble
+from lemari.assemble import Shared, assemble
 from lemari.latents.gaussian import FittedNormal
 from lemari.latents.point import PointCode
 from lemari.model import Autoencoder
@@ -18,8 +18,7 @@ def rae_gp(
     *,
     norm: float = 0.01,
     smooth: float = 0.01,
-    likelihood: str = "mse",
-    **sizes: Unpack[Sizes],
+    **shared: Unpack[Shared],
 ) -> Autoencoder:
     """Regularised autoencoder with a gradient penalty: its decoder changes slowly with the code.
 
@@ -28,4 +27,4 @@ def rae_gp(
     Jacobian, estimated without bias from a random direction. (Ghosh et al. 2020, arXiv:1903.12436)
     """
     terms = [Recon(), CodeNorm(norm), Smoothness(smooth)]
-    return assemble(data, PointCode(), terms, prior=FittedNormal, likelihood=likelihood, **sizes)
+    return assemble(data, PointCode(), terms, prior=FittedNormal, **shared)

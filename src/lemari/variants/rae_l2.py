@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Unpack
 
-from lemari.assemble import Sizes, assemble
+from lemari.assemble import Shared, assemble
 from lemari.latents.gaussian import FittedNormal
 from lemari.latents.point import PointCode
 from lemari.model import Autoencoder
@@ -18,8 +18,7 @@ def rae_l2(
     *,
     norm: float = 0.01,
     decay: float = 1e-3,
-    likelihood: str = "mse",
-    **sizes: Unpack[Sizes],
+    **shared: Unpack[Shared],
 ) -> Autoencoder:
     """Regularised autoencoder with weight decay: a VAE without noise, for sharper samples.
 
@@ -28,4 +27,4 @@ def rae_l2(
     smooth between codes. (Ghosh et al. 2020, arXiv:1903.12436)
     """
     terms = [Recon(), CodeNorm(norm), Decay(decay)]
-    return assemble(data, PointCode(), terms, prior=FittedNormal, likelihood=likelihood, **sizes)
+    return assemble(data, PointCode(), terms, prior=FittedNormal, **shared)

@@ -20,7 +20,9 @@ def sigma_vae(data: Schema, *, law: str = "per-value", **sizes: Unpack[Sizes]) -
 
     Use it for tables whose columns differ in noise, or pictures with steady and busy places.
     `vae` already learns the one sigma for all values that fits best (`law` shared is just that);
-    here, with per-value, each has its own. (Rybkin, Daniilidis and Levine 2021, arXiv:2006.13202)
+    here, with per-value, each has its own. Steady pixels then count for more than busy ones, so the
+    squared error is higher than that of `vae`.
+    (Rybkin, Daniilidis and Levine 2021, arXiv:2006.13202)
     """
     if law not in LAWS:
         raise UsageError(f"There is no law of sigma {law!r}; choose per-value or shared.")

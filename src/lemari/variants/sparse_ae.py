@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Unpack
 
-from lemari.assemble import Sizes, assemble
+from lemari.assemble import Shared, assemble
 from lemari.latents.gaussian import FittedNormal
 from lemari.latents.sparse import SparseCode
 from lemari.model import Autoencoder
@@ -19,8 +19,7 @@ def sparse_ae(
     kind: str = "l1",
     weight: float = 0.1,
     rate: float = 0.05,
-    likelihood: str = "mse",
-    **sizes: Unpack[Sizes],
+    **shared: Unpack[Shared],
 ) -> Autoencoder:
     """Sparse autoencoder: of many numbers in a code, each example uses a few.
 
@@ -30,6 +29,4 @@ def sparse_ae(
     decoder from making up for small codes. (Ng 2011; Olshausen and Field 1996)
     """
     terms = [Recon(), Sparsity(weight, kind, rate), Decay(1e-3)]
-    return assemble(
-        data, SparseCode(kind), terms, prior=FittedNormal, likelihood=likelihood, **sizes
-    )
+    return assemble(data, SparseCode(kind), terms, prior=FittedNormal, **shared)
