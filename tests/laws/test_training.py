@@ -20,6 +20,17 @@ from lemari.types import Epoch, Pulse
 
 PLAIN = [Case(v, "mlp", k) for v in ("ae", "vae", "cvae") for k in ("gray", "table")]
 PLAIN += [Case("beta-vae", "mlp", "gray")]  # five columns are too few nats for a weight of 4
+RICHER = (
+    "vamp",
+    "mixture",
+    "flow-prior",
+    "flow-posterior",
+    "sphere",
+    "ladder",
+    "joint",
+    "poincare",
+)
+LAWS = [Case(f"{law}-vae", "mlp", "gray") for law in RICHER]
 CONV = [Case("vae", "residual", "colour"), Case("ae", "residual", "gray")]
 COURSE = [
     Case("chapter-ae", None, "gray"),
@@ -51,7 +62,7 @@ def best(model, x):
     return x[0].numel() * 0.5 * math.log(2 * math.pi * likelihood.sigma**2)
 
 
-@pytest.mark.parametrize("case", [*PLAIN, *CONV, *COURSE], ids=str)
+@pytest.mark.parametrize("case", [*PLAIN, *LAWS, *CONV, *COURSE], ids=str)
 def test_it_overfits_32_examples(case):
     """Both in nats and in squared error, it must do far better than the mean example."""
     model, feed = case.build(), feed_of(case, 32)
@@ -121,6 +132,8 @@ KEPT = [
     Case("ae", "residual", "gray"),
     Case("vae", "residual", "colour"),
     Case("chapter-faces-vae", None, "alpha"),
+    Case("mixture-vae", "mlp", "table"),  # a training before the training
+    Case("vamp-vae", "mlp", "table"),
 ]
 EPOCHS, ROWS = 2, 25  # four steps an epoch, the last one short
 
