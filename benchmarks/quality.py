@@ -25,6 +25,8 @@ from lemari.tasks.plan import Request
 
 RESULTS = Path(__file__).parent / "results"
 CHAPTER = {"variant": "ae", "options": {"network": "chapter", "latent": 2, "likelihood": "mse"}}
+RESIDUAL_40 = {"network": "residual", "latent": 40, "likelihood": "bernoulli"}
+LONG = {"epochs": 60, "nll": 1000}
 SETTINGS: dict[str, dict] = {
     "chapter-ae": CHAPTER | {"epochs": 10},
     "chapter-ae-float32": CHAPTER | {"epochs": 10, "precision": "float32"},
@@ -36,6 +38,19 @@ SETTINGS: dict[str, dict] = {
         "epochs": 62,
         "nll": 1000,
     },
+    "vamp-500": {
+        "variant": "vamp-vae",
+        "options": {
+            "network": "mlp-tanh:400-400",
+            "latent": 50,
+            "likelihood": "bernoulli",
+            "components": 500,
+        },
+        "epochs": 62,
+        "nll": 1000,
+    },
+    "flow-prior": {"variant": "flow-prior-vae", "options": RESIDUAL_40} | LONG,
+    "residual-40": {"variant": "vae", "options": RESIDUAL_40} | LONG,
     "faces-chapter": {
         "variant": "chapter-faces-vae",
         "options": {"latent": 200},
