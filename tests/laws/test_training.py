@@ -24,6 +24,17 @@ PLAIN += [Case(v, "mlp", "table") for v in ("vq-vae", "residual-vq-vae", "fsq-va
 PLAIN += [Case(v, "mlp", "gray") for v in ("iwae", "miwae", "piwae", "ciwae", "aae")]
 PLAIN += [Case("beta-tc-vae", "mlp", "gray"), Case("factor-vae", "mlp", "gray")]
 PLAIN += [pytest.param(Case("vae-gan", "mlp", "gray"), marks=pytest.mark.slow)]
+RICHER = (
+    "vamp",
+    "mixture",
+    "flow-prior",
+    "flow-posterior",
+    "sphere",
+    "ladder",
+    "joint",
+    "poincare",
+)
+LAWS = [Case(f"{law}-vae", "mlp", "gray") for law in RICHER]
 CONV = [Case("vae", "residual", "colour"), Case("ae", "residual", "gray")]
 CONV += [Case("vq-vae", "maps", "gray")]
 COURSE = [
@@ -56,7 +67,7 @@ def best(model, x):
     return x[0].numel() * 0.5 * math.log(2 * math.pi * likelihood.sigma**2)
 
 
-@pytest.mark.parametrize("case", [*PLAIN, *CONV, *COURSE], ids=str)
+@pytest.mark.parametrize("case", [*PLAIN, *LAWS, *CONV, *COURSE], ids=str)
 def test_it_overfits_32_examples(case):
     """Both in nats and in squared error, it must do far better than the mean example."""
     model, feed = case.build(), feed_of(case, 32)
@@ -130,6 +141,8 @@ KEPT = [
     Case("residual-vq-vae", "mlp", "table"),
     Case("aae", "mlp", "gray"),
     Case("beta-tc-vae", "mlp", "table"),
+    Case("mixture-vae", "mlp", "table"),  # a training before the training
+    Case("vamp-vae", "mlp", "table"),
 ]
 EPOCHS, ROWS = 2, 25  # four steps an epoch, the last one short
 

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from lemari.errors import MissingExtra, UsageError
 from lemari.latents.gaussian import soft_bound
-from lemari.laws import HALF_LOG_2PI, Normal
+from lemari.laws import HALF_LOG_2PI, Normal, closed_total, kl_normal, total
 
 ONE = math.log(math.e - 1)  # softplus of this is 1
 FLOWS = ("iaf", "planar", "radial")
@@ -22,7 +22,7 @@ Map = Callable[[Tensor], tuple[Tensor, Tensor]]  # z (..., D) -> new z, log |det
 def autoregressive(size: int, transforms: int, context: int = 0) -> nn.Module:
     """zuko's masked autoregressive map of `size` numbers; `context` numbers may steer it.
 
-    It is built on the CPU, because its masks are computed from values.
+    It starts as the identity. It is built on the CPU, because its masks are computed from values.
     """
     try:
         from zuko.flows import MAF
@@ -32,7 +32,12 @@ def autoregressive(size: int, transforms: int, context: int = 0) -> nn.Module:
         ) from fault
     hidden = max(128, 4 * size)
     with torch.device("cpu"):
-        return MAF(size, context, transforms=transforms, hidden_features=(hidden, hidden)).transform
+        maf = MAF(size, context, transforms=transforms, hidden_features=(hidden, hidden)).transform
+    for part in maf.transforms:  # a code of one number has no network, or none with masks
+        last = part.hyper[-1] if hasattr(part, "hyper") else part.phi
+        for parameter in last.parameters():
+            nn.init.zeros_(parameter)
+    return maf
 
 
 class Flowed:
@@ -67,6 +72,16 @@ class Flowed:
         raise TypeError("A flow has no density per dimension; use log_prob.")
 
 
+@closed_total(Normal, Flowed)
+def kl_flowed(q: Normal, p: Flowed, z: Tensor) -> Tensor:
+    """KL(q || p), (B,) nats: exact from N(0, I), and from the drawn codes what p differs by.
+
+    With less noise than log q - log p while the flow is near the identity.
+    """
+    standard = Normal(torch.zeros_like(q.mean), torch.zeros_like(q.mean), q.event)
+    return total(kl_normal(q, standard), q.event) + (standard.log_prob(z) - p.log_prob(z)).mean(0)
+
+
 class FlowPrior(nn.Module):
     """A masked autoregressive flow over codes: exact densities in one pass, draws in D passes.
 
@@ -99,13 +114,13 @@ class Bent:
 
     def __init__(self, base: Normal, bend: Map, shape: tuple[int, ...]) -> None:
         self.base, self.bend, self.shape, self.event = base, bend, shape, len(shape)
-        self.known: dict[str, tuple[Tensor, Tensor]] = {}
+        self.known: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
 
     def moved(self, name: str, start: Tensor) -> Tensor:
-        """Move base points (K, B, D), and keep the log-density of where they come to lie."""
+        """Move base points (K, B, D), and keep them and the log slopes there."""
         z, log_slope = self.bend(start)
         z = z.unflatten(-1, self.shape)
-        self.known[name] = z, self.base.log_prob(start) - log_slope
+        self.known[name] = z, start, log_slope
         return z
 
     @property
@@ -122,13 +137,27 @@ class Bent:
             return self.rsample(k)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        for z, density in self.known.values():
+        start, log_slope = self.origin(value)
+        return self.base.log_prob(start) - log_slope
+
+    def origin(self, value: Tensor) -> tuple[Tensor, Tensor]:
+        """The base points of the last draws or of the mean, and the log slopes there."""
+        for z, start, log_slope in self.known.values():
             if value is z or torch.equal(value, z):
-                return density
+                return start, log_slope
         raise TypeError("This posterior knows the density of its own last draws alone.")
 
     def log_density(self, value: Tensor) -> Tensor:
         raise TypeError("A flow has no density per dimension; use log_prob.")
+
+
+@closed_total(Bent, Normal)
+def kl_bent(q: Bent, p: Normal, z: Tensor) -> Tensor:
+    """KL(q || p), (B,) nats: exact for the base, and from the drawn codes what the maps change."""
+    start, log_slope = q.origin(z)
+    flat = Normal(p.mean.flatten(1), p.log_sigma.flatten(1))
+    change = flat.log_prob(start) - log_slope - p.log_prob(z)
+    return kl_normal(q.base, flat).sum(1) + change.mean(0)
 
 
 class FlowPosterior(nn.Module):

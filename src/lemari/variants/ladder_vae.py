@@ -13,7 +13,7 @@ from lemari.terms.fit import Recon
 from lemari.types import Schema
 
 
-def ladder_vae(data: Schema, *, warm_up: int = 0, **shared: Unpack[Shared]) -> Autoencoder:
+def ladder_vae(data: Schema, *, warm_up: int = 500, **shared: Unpack[Shared]) -> Autoencoder:
     """VAE with two levels of codes: the last third sets where the others are expected.
 
     Use it when one level of N(0, I) is too simple and a step must stay cheap. What the encoder

@@ -15,7 +15,7 @@ from lemari.types import Schema
 
 
 def poincare_vae(
-    data: Schema, *, curvature: float = 1.0, warm_up: int = 0, **shared: Unpack[Shared]
+    data: Schema, *, curvature: float = 1.0, warm_up: int = 500, **shared: Unpack[Shared]
 ) -> Autoencoder:
     """VAE whose codes lie in the Poincare ball, where room grows with distance as a tree grows.
 

@@ -14,7 +14,7 @@ from lemari.types import Schema
 
 
 def sphere_vae(
-    data: Schema, *, beta: float = 1.0, warm_up: int = 0, **shared: Unpack[Shared]
+    data: Schema, *, beta: float = 1.0, warm_up: int = 500, **shared: Unpack[Shared]
 ) -> Autoencoder:
     """VAE whose codes are directions: von Mises-Fisher clouds on the unit sphere, drawn evenly.
 
