@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 LOOKED_AT = 1 << 22  # values of training rows from which a codebook starts
 AT_ONCE = 1 << 25  # distances held at a time
-BEAM = 64  # sums kept where greed does not lead back to a code
+BEAMS = (4, 16, 64)  # sums kept where greed does not lead back to a code, then where these fail
 
 
 class Quantised(Point):
@@ -106,11 +106,11 @@ class Codebook(nn.Module):
     def numbers(self, codes: Tensor, tables: list[Tensor]) -> Tensor:
         x = self.split(codes.view(len(codes), *self.shape))
         found = search(x, tables, 1)
-        if len(tables) > 1:
+        for beam in BEAMS if len(tables) > 1 else ():
             off = x - sum(table[i] for table, i in zip(tables, found.T, strict=True))
             missed = off.square().sum(1) > 1e-8 * x.square().sum(1).clamp(min=1e-8)
-            for rows in missed.nonzero()[:, 0].split(max(1, AT_ONCE // (BEAM * self.codes))):
-                found[rows] = search(x[rows], tables, BEAM)
+            for rows in missed.nonzero()[:, 0].split(max(1, AT_ONCE // (beam * self.codes))):
+                found[rows] = search(x[rows], tables, beam)
         return found.view(len(codes), self.length)
 
     @torch.no_grad()
