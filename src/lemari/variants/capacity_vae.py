@@ -19,13 +19,16 @@ def capacity_vae(
     capacity: float = 25.0,
     steps: int = 1000,
     gamma: float = 30.0,
+    both: bool = False,
     **shared: Unpack[Shared],
 ) -> Autoencoder:
     """VAE of controlled capacity: its code carries so many nats, raised slowly from none.
 
     Use it for separate factors (they come in one by one, the most telling first), or to compare
-    models at the same rate. The KL is held at a value that rises to `capacity` nats over `steps`
-    steps, by `gamma` times the difference. (Burgess et al. 2018, arXiv:1804.03599)
+    models at the same rate. The KL is kept under a value that rises to `capacity` nats over
+    `steps` steps: what is above costs `gamma` times as much. With `both` what is below costs it
+    too, as in the paper; short trainings then fill the capacity with nothing.
+    (Burgess et al. 2018, arXiv:1804.03599)
     """
-    terms = [Recon(), Capacity(gamma, Ramp(capacity, steps))]
+    terms = [Recon(), Capacity(gamma, Ramp(capacity, steps), both)]
     return assemble(data, DiagonalGaussian(), terms, **shared)

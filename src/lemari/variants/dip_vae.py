@@ -17,7 +17,7 @@ def dip_vae(
     data: Schema,
     *,
     kind: str = "ii",
-    weight: float = 10.0,
+    weight: float | None = None,
     diagonal: float | None = None,
     **shared: Unpack[Shared],
 ) -> Autoencoder:
@@ -25,9 +25,11 @@ def dip_vae(
 
     Use it for separate factors at less cost in sharpness than beta-vae. `kind` i looks at the
     means of the posteriors, ii at the codes drawn from them; `weight` counts the squared
-    correlations, `diagonal` times as much the variances' distance from 1 (10 for i, 1 for ii
-    when left out). (Kumar, Sattigeri and Balakrishnan 2018, arXiv:1711.00848)
+    correlations (a nat for each hundred values of an example when left out), `diagonal` times as
+    much the variances' distance from 1 (10 for i, 1 for ii when left out).
+    (Kumar, Sattigeri and Balakrishnan 2018, arXiv:1711.00848)
     """
     own = {"i": 10.0}.get(kind, 1.0) if diagonal is None else diagonal
-    terms = [Recon(), KL(), Covariance(weight, kind, own)]
+    counts = data.size / 100 if weight is None else weight
+    terms = [Recon(), KL(), Covariance(counts, kind, own)]
     return assemble(data, DiagonalGaussian(), terms, **shared)
