@@ -6,17 +6,23 @@ from functools import cache
 
 from lemari.surfaces.estimator import base, restoring
 
-SHORT = {"ae", "tc", "vq", "fsq", "gp", "l2", "mmd", "gan", "msssim"}
+SHORT = {"ae", "aae", "tc", "vq", "fsq", "rae", "wae", "dip", "gp", "l2", "mmd", "gan", "msssim"}
 
 
 def class_name(variant: str) -> str:
     """The name of a variant's class.
 
-    >>> class_name("beta-tc-vae"), class_name("sparse-ae"), class_name("vae-gan")
-    ('BetaTCVAE', 'SparseAE', 'VAEGAN')
+    >>> class_name("beta-tc-vae"), class_name("sparse-ae"), class_name("infovae")
+    ('BetaTCVAE', 'SparseAE', 'InfoVAE')
     """
-    parts = variant.split("-")
-    return "".join(p.upper() if p in SHORT or p.endswith("ae") else p.capitalize() for p in parts)
+    words = []
+    for part in variant.split("-"):
+        if part in SHORT or part.endswith("wae"):
+            words.append(part.upper())
+        else:
+            stem = part.removesuffix("vae")
+            words.append(stem.capitalize() + "VAE" * (stem != part))
+    return "".join(words)
 
 
 @cache
