@@ -174,7 +174,8 @@ class Bernoulli:
             return torch.bernoulli(self.mean.expand(k, *self.logits.shape))
 
     def log_density(self, value: Tensor) -> Tensor:
-        return value * self.logits - F.softplus(self.logits)
+        logits, value = torch.broadcast_tensors(self.logits, value)
+        return -F.binary_cross_entropy_with_logits(logits, value, reduction="none")
 
     def log_prob(self, value: Tensor) -> Tensor:
         return total(self.log_density(value), self.event)
