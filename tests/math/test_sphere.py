@@ -156,3 +156,10 @@ def test_the_kl_gradient_is_that_of_the_closed_form():
 def test_a_sphere_needs_two_dimensions():
     with pytest.raises(UsageError, match="at least 2 numbers"):
         SpherePrior(1)
+
+
+def test_a_kappa_that_is_not_finite_gives_nan_and_ends():
+    from lemari.latents.sphere import wood
+
+    kappa = torch.tensor([3.0, math.nan, math.inf], dtype=F64)
+    assert wood(kappa, 4).isnan().tolist() == [False, True, True]
