@@ -32,7 +32,9 @@ def autoregressive(size: int, transforms: int, context: int = 0) -> nn.Module:
         ) from fault
     hidden = max(128, 4 * size)
     with torch.device("cpu"):
-        maf = MAF(size, context, transforms=transforms, hidden_features=(hidden, hidden)).transform
+        maf: Any = MAF(
+            size, context, transforms=transforms, hidden_features=(hidden, hidden)
+        ).transform
     for part in maf.transforms:  # a code of one number has no network, or none with masks
         last = part.hyper[-1] if hasattr(part, "hyper") else part.phi
         for parameter in last.parameters():
