@@ -156,3 +156,30 @@ def test_the_kl_gradient_is_that_of_the_closed_form():
 def test_a_sphere_needs_two_dimensions():
     with pytest.raises(UsageError, match="at least 2 numbers"):
         SpherePrior(1)
+
+
+def test_a_kappa_that_is_not_finite_gives_nan_and_ends():
+    from lemari.latents.sphere import wood
+
+    kappa = torch.tensor([3.0, math.nan, math.inf], dtype=F64)
+    assert wood(kappa, 4).isnan().tolist() == [False, True, True]
+
+
+def test_a_score_subtracts_a_kl_that_does_not_split():
+    from lemari.metrics.likelihood import kl_profile, scores
+    from lemari.registry import VARIANTS
+    from lemari.types import Batch, Schema
+
+    model = VARIANTS["sphere-vae"](Schema("table", (4,)), latent=3, network="mlp:8").double()
+    batch = Batch(torch.randn(5, 4, dtype=F64))
+    with torch.no_grad():
+        t = model(batch)
+        fit = model.decode(t.q.mean[None], t.c).log_prob(batch.x)[0]
+        want = fit - divergence(t.q, t.prior, t.z)
+    torch.testing.assert_close(scores(model, batch), want)
+
+    class One:
+        def batches(self, size):
+            yield batch
+
+    assert kl_profile(model, One()) is None

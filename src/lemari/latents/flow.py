@@ -32,7 +32,9 @@ def autoregressive(size: int, transforms: int, context: int = 0) -> nn.Module:
         ) from fault
     hidden = max(128, 4 * size)
     with torch.device("cpu"):
-        maf = MAF(size, context, transforms=transforms, hidden_features=(hidden, hidden)).transform
+        maf: Any = MAF(
+            size, context, transforms=transforms, hidden_features=(hidden, hidden)
+        ).transform
     for part in maf.transforms:  # a code of one number has no network, or none with masks
         last = part.hyper[-1] if hasattr(part, "hyper") else part.phi
         for parameter in last.parameters():
@@ -215,9 +217,8 @@ def planar(z: Tensor, part: Tensor) -> tuple[Tensor, Tensor]:
     size = z.shape[-1]
     w, u, b = part.split((size, size, 1), -1)
     inner = (w * u).sum(-1, keepdim=True)
-    u = u + (F.softplus(inner + ONE) - 1 - inner) * w / w.square().sum(-1, keepdim=True).clamp(
-        min=1e-8
-    )
+    length = w.square().sum(-1, keepdim=True).clamp(min=1e-8)
+    u = u + (F.softplus(inner + ONE) - 1 - inner) * w / length
     height = torch.tanh((w * z).sum(-1, keepdim=True) + b)
     slope = (1 - height.square()).squeeze(-1) * (w * u).sum(-1)
     return z + u * height, torch.log1p(slope)

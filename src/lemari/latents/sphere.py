@@ -66,13 +66,16 @@ def angle_slope(kappa: Tensor, angle: Tensor, size: int) -> Tensor:
 
 
 def wood(kappa: Tensor, size: int) -> Tensor:
-    """Cosines of von Mises-Fisher draws with the mean direction, by rejection: like kappa."""
+    """Cosines of von Mises-Fisher draws with the mean direction, by rejection: like kappa.
+
+    NaN where kappa is not finite, for training to notice.
+    """
     d = size - 1
     root = (4 * kappa.square() + d * d).sqrt()
     b = d / (2 * kappa + root)
     a = 0.25 * (d + 2 * kappa + root)
     limit = 4 * a * b / (1 + b) - d * math.log(d)
-    found, open_ = torch.zeros_like(kappa), torch.ones_like(kappa, dtype=torch.bool)
+    found, open_ = torch.full_like(kappa, math.nan), kappa.isfinite()
     beta = torch.distributions.Beta(kappa.new_tensor(0.5 * d), kappa.new_tensor(0.5 * d))
     while bool(open_.any()):
         e = beta.sample(kappa.shape)
