@@ -20,6 +20,7 @@ from lemari.types import Epoch, Pulse
 
 PLAIN = [Case(v, "mlp", k) for v in ("ae", "vae", "cvae") for k in ("gray", "table")]
 PLAIN += [Case("beta-vae", "mlp", "gray")]  # five columns are too few nats for a weight of 4
+PLAIN += [Case("neighbour-ae", "mlp", "gray"), Case("neighbour-ae", "mlp", "table")]
 CONV = [Case("vae", "residual", "colour"), Case("ae", "residual", "gray")]
 COURSE = [
     Case("chapter-ae", None, "gray"),
