@@ -40,15 +40,16 @@ from lemari.train import measure
 RESULTS = Path(__file__).parent / "results" / "neighbours.json"
 VALID = 10_000
 NETWORK = "mlp:512-512-512"
-LONG = {"epochs": 40, "batch_size": 256}
+LONG = {"epochs": 40, "batch_size": 256, "lr": 3e-3, "precision": "bfloat16"}
 SETTINGS: dict[str, dict[str, Any]] = {
     "map": {"variant": "neighbour-ae", "options": {"network": NETWORK, "latent": 2}, **LONG},
-    "map-ae": {"variant": "ae", "options": {"network": NETWORK, "latent": 2}, **LONG},
+    "map-ae": {"variant": "ae", "options": {"network": NETWORK, "latent": 2}, **LONG, "lr": 1e-3},
     "clusters": {"variant": "neighbour-ae", "options": {"network": NETWORK, "latent": 10}, **LONG},
     "clusters-ae": {
         "variant": "ae",
         "options": {"network": "mlp:500-500-2000", "latent": 10},
         **LONG,
+        "lr": 1e-3,
     },
 }
 
@@ -126,10 +127,10 @@ def judged(codes, held, y, truth, x, seed: int) -> dict[str, Any]:
     }
     k = len(np.unique(y))
     for name, law in (
-        ("kmeans", KMeans(k, n_init=10, random_state=seed)),
+        ("kmeans", KMeans(k, n_init=10, random_state=seed)),  # pyright: ignore[reportArgumentType]
         ("mixture", GaussianMixture(k, n_init=5, random_state=seed)),
     ):
-        found = law.fit(codes).predict(held)
+        found = np.asarray(law.fit(codes).predict(held))
         nmi = float(normalized_mutual_info_score(truth, found))
         scores[name] = {"accuracy": matched(found, truth, k), "nmi": nmi}
     return scores

@@ -35,6 +35,7 @@ RICHER = (
     "poincare",
 )
 LAWS = [Case(f"{law}-vae", "mlp", "gray") for law in RICHER]
+PLAIN += [Case("neighbour-ae", "mlp", "gray"), Case("neighbour-ae", "mlp", "table")]
 CONV = [Case("vae", "residual", "colour"), Case("ae", "residual", "gray")]
 CONV += [Case("vq-vae", "maps", "gray")]
 COURSE = [

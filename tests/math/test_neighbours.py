@@ -11,7 +11,7 @@ from lemari.errors import UsageError
 from lemari.feed import Feed
 from lemari.formats import TableFormat
 from lemari.terms.fuzzy_graph import fuzzy_graph, memberships, narrow, nearest, union
-from lemari.terms.neighbours import NEAR, Neighbours, curve
+from lemari.terms.neighbours import NEAR, UNIT, Neighbours, curve
 from lemari.types import Batch, Trace, View
 
 
@@ -125,10 +125,10 @@ class Lookup(torch.nn.Module):
 
 
 def pair(codes, k=2):
-    """A model of rows on a line, its feed, and the term that has seen them."""
+    """A model of rows on a line with these places on the map, a term that saw them, the rows."""
     x = np.arange(len(codes), dtype=np.float32)[:, None]
     feed = Feed(x, None, TableFormat(("u",), (0.0,), (1.0,), (0.0,)))
-    model, term = Lookup(codes), Neighbours(neighbours=k)
+    model, term = Lookup(codes * UNIT), Neighbours(neighbours=k)
     term.prepare(model, feed)
     return model, term, feed
 
@@ -165,7 +165,7 @@ def test_the_slope_pulls_neighbours_together_and_pushes_others_apart():
     codes = torch.stack((line.repeat(2), torch.tensor([0.0, 0.5]).repeat_interleave(3)), 1)
     at, places = torch.tensor([0, 1, 2, 100, 101, 102]), torch.zeros(103, 2).double()
     places[at] = codes
-    model, term, feed = Lookup(places), Neighbours(neighbours=2), Feed(x, None, format)
+    model, term, feed = Lookup(places * UNIT), Neighbours(neighbours=2), Feed(x, None, format)
     term.prepare(model, feed)
     for _ in range(20):
         value(model, term, feed.gather(np.arange(6))).mean().backward()

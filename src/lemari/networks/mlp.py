@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from torch import nn
 
-from lemari.networks.layers import Coder, Nets
+from lemari.networks.layers import Coder, Head, Nets
 from lemari.types import Schema
 
 ReLU = partial(nn.ReLU, inplace=True)
@@ -45,7 +45,8 @@ def mlp(
 ) -> Nets:
     """Fully connected encoder and mirrored decoder. `mlp:300-300` sets the hidden widths."""
     hidden = list(widths or widths_for(data.size))
-    encoder = FlatCoder(*chain([data.size + condition, *hidden, heads * latent], act))
+    before = chain([data.size + condition, *hidden], act)
+    encoder = FlatCoder(*before, act(), Head(hidden[-1], heads * latent))
     layers = chain([latent + condition, *reversed(hidden), data.size], act)
     if len(data.shape) > 1:
         layers.append(nn.Unflatten(1, data.shape))

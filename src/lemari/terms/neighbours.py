@@ -20,16 +20,19 @@ if TYPE_CHECKING:
     from lemari.feed import Feed
 
 MOST_BYTES = 240_000_000  # of the rows whose principal components are found
+UNIT = 0.03  # of distances between codes: new networks start with codes this near 0, well spread
 NEAR = 1e-3  # added to squared distances, so that no push is infinite
 
 
 class Neighbours(Term):
     """Cross-entropy between the fuzzy graph of the data and that of the codes (UMAP's loss).
 
-    Codes at distance d are joined with probability 1 / (1 + a d^2b). In training each row draws
-    one neighbour by the weights of its edges, which is encoded beside it, and all rows of the
-    batch serve as examples of no edge, worth `negatives` for each edge. A row counts in
-    proportion to the weights of all its edges, so the value is unbiased for the sum over edges.
+    Codes at distance d are joined with probability 1 / (1 + a d^2b), d counted in UNITs: without,
+    the pushes between the first codes, all near 0, would make Adam's steps small for the first
+    thousands. In training each row draws one neighbour by the weights of its edges, which is
+    encoded beside it, and all rows of the batch serve as examples of no edge, worth `negatives`
+    for each edge. A row counts in proportion to the weights of all its edges, so the value is
+    unbiased for the sum over edges.
     Elsewhere (validation, a model without training rows) the graph is that of the batch itself.
     (Sainburg, McInnes and Gentner 2021, arXiv:2009.12981)
     """
@@ -43,7 +46,6 @@ class Neighbours(Term):
         neighbours: int = 15,
         min_dist: float = 0.1,
         negatives: float = 5.0,
-        blend: float = 0.0,
     ) -> None:
         super().__init__(weight)
         if neighbours < 1 or not 0 <= min_dist <= 2:
@@ -51,7 +53,7 @@ class Neighbours(Term):
                 f"A map needs 1 or more neighbours and a smallest distance from 0 to 2, but they "
                 f"are {neighbours} and {min_dist:g}; leave them out for 15 and 0.1."
             )
-        self.neighbours, self.negatives, self.blend = neighbours, negatives, blend
+        self.neighbours, self.negatives = neighbours, negatives
         self.a, self.b = curve(min_dist)
         self.graph: Graph | None = None
         self.feed: Feed | None = None
@@ -72,7 +74,7 @@ class Neighbours(Term):
         return self.__dict__ | {"graph": None, "feed": None}
 
     def forward(self, t: Trace, model: nn.Module) -> Tensor:
-        z = t.z[0].flatten(1)
+        z = t.z[0].flatten(1) / UNIT
         if len(z) < 2:
             return z.new_zeros(len(z))
         others = squared(z[:, None] - z[None])
@@ -90,10 +92,10 @@ class Neighbours(Term):
         """Nats of one drawn edge a row, and each row's degree in units of the mean: both (B,)."""
         graph: Graph = self.graph  # pyright: ignore[reportAssignmentType]
         drawn: Batch = self.feed.gather(graph.draw(rows).numpy())  # pyright: ignore
-        if self.blend:
-            share = torch.rand(len(z), *[1] * (drawn.x.dim() - 1)) * self.blend
-            drawn = Batch(torch.lerp(drawn.x, t.batch.x, share), drawn.y, given=drawn.given)
-        near = model.encode(model.corrupt(drawn), model.condition(drawn)).rsample(1)[0].flatten(1)
+        near = (
+            model.encode(model.corrupt(drawn), model.condition(drawn)).rsample(1)[0].flatten(1)
+            / UNIT
+        )
         degree = graph.degree[rows] / graph.degree.mean()
         return F.softplus(self.score(squared(z - near))), degree.to(z)
 

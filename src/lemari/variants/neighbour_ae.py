@@ -18,9 +18,8 @@ def neighbour_ae(
     *,
     neighbours: int = 15,
     min_dist: float = 0.1,
-    weight: float = 10.0,
+    weight: float = 30.0,
     likelihood: str = "mse",
-    blend: float = 0.0,
     **sizes: Unpack[Sizes],
 ) -> Autoencoder:
     """Autoencoder whose code is a map: rows that are alike in the data lie together, as in UMAP.
@@ -30,5 +29,5 @@ def neighbour_ae(
     close as `min_dist`; `weight` is what an edge counts beside a nat of reconstruction.
     (Sainburg, McInnes and Gentner 2021, arXiv:2009.12981)
     """
-    terms = [Recon(), Neighbours(weight, neighbours, min_dist, blend=blend)]
+    terms = [Recon(), Neighbours(weight, neighbours, min_dist)]
     return assemble(data, PointCode(), terms, prior=FittedNormal, likelihood=likelihood, **sizes)
