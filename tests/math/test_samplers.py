@@ -242,3 +242,17 @@ def test_too_few_codes_are_refused():
 def test_a_wrong_name_is_answered_with_the_nearest():
     with pytest.raises(UsageError, match="did you mean 'mixture'"):
         SAMPLERS["mixtur"]
+
+
+def test_an_estimator_draws_from_a_sampler_of_its_codes():
+    from lemari import AE
+    from lemari.samplers import fit
+
+    x = np.random.default_rng(0).normal(size=(200, 4))
+    model = AE(latent=2, network="mlp:8", epochs=1).fit(x)
+    law = fit("kernel", model.transform(x))
+    made = model.sample(30, sampler=law, random_state=4)
+    np.testing.assert_array_equal(made, model.inverse_transform(law.draw(30, 4).numpy()))
+    assert made.shape == (30, 4) and not np.array_equal(made, model.sample(30, random_state=4))
+    with pytest.raises(UsageError, match="at least 20"):
+        fit("kernel", model.transform(x[:5]))

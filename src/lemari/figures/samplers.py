@@ -8,19 +8,19 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from lemari.figures.sheet import GAP, Sheet, as_rgb, fitted
-from lemari.figures.style import DPI, MUTED, PAD, drawn, number, shorten
+from lemari.figures.style import DPI, MUTED, PAD, drawn, shorten
 
 _EDGE, _NAME, _WIDTH, _CELL = round(PAD * DPI), 200, round(9 * DPI), 84
 
 
 @drawn
 def sampler_rows(
-    rows: Mapping[str, np.ndarray], distances: Mapping[str, float], features: str, examples: int
+    rows: Mapping[str, np.ndarray], words: Mapping[str, str], features: str, examples: int
 ) -> Figure:
     """Pictures that each sampler draws through the same decoder, best first, real ones last.
 
-    Shapes: every row (N, H, W, C) in [0, 1]; the first twelve are drawn. `distances` holds the
-    Frechet distance of each sampler, taken on so many `examples` in these `features`.
+    Shapes: every row (N, H, W, C) in [0, 1]; the first twelve are drawn. `words` holds what is
+    said of each sampler: its Frechet distance, taken on so many `examples` in these `features`.
     """
     count = min(12, *(len(images) for images in rows.values()))
     height, width = next(iter(rows.values())).shape[1:3]
@@ -32,9 +32,7 @@ def sampler_rows(
     for row, (name, images) in enumerate(rows.items()):
         y = sheet.top + row * step
         sheet.write(_EDGE, y + 14, shorten(name, 22), va="center", size=8, weight="bold")
-        if name in distances:
-            words = number(distances[name])
-            sheet.write(_EDGE, y + 38, words, va="center", color=MUTED, size=7.5)
+        sheet.write(_EDGE, y + 38, words.get(name, ""), va="center", color=MUTED, size=7.5)
         for column, picture in enumerate(as_rgb(images)[:count]):
             sheet.paste(picture, _EDGE + _NAME + column * (size[0] + GAP), y, size)
     return sheet.figure()

@@ -12,7 +12,7 @@ from torch import Tensor
 from lemari.samplers.base import WIDEST, Codes, Sampler
 from lemari.samplers.moments import cholesky, standard
 
-WIDTHS = tuple(10 ** (step / 4) for step in range(-8, 1))  # 0.01 to 1 of the codes' own spread
+WIDTHS = tuple(10 ** (step / 8) for step in range(-16, 1))  # 0.01 to 1 of the codes' own spread
 JUDGES = 500  # held-out codes that a width is judged on
 
 

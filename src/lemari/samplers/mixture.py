@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -55,23 +55,20 @@ def components(
     """
     centre, spread = standard(z)
     white, judge = ((a - centre).div(spread).double().numpy() for a in (z, held))
-    best, highest = None, -np.inf
-    for size in sizes:
-        if best is not None and (size * 2 * z.shape[1] > len(z) or size * 10 > len(z)):
+    best = expectation_maximisation(white, sizes[0], seed)
+    for size in sizes[1:]:
+        if size * 2 * z.shape[1] > len(z) or size * 10 > len(z):
             break
         found = expectation_maximisation(white, size, seed)
-        score = found.score(judge)
-        if score < highest:
+        if found.score(judge) < best.score(judge):
             break
-        best, highest = found, score
-    assert best is not None
-    factors = np.linalg.cholesky(best.covariances_)
-    numbers = (best.weights_, best.means_, factors)
+        best = found
+    numbers = (best.weights_, best.means_, np.linalg.cholesky(best.covariances_))
     weights, means, factors = (torch.from_numpy(a).float() for a in numbers)
     return weights, means * spread + centre, spread[:, None] * factors
 
 
-def expectation_maximisation(white: np.ndarray, size: int, seed: int):
+def expectation_maximisation(white: np.ndarray, size: int, seed: int) -> Any:
     """A mixture of `size` normal laws of standardised codes (N, D)."""
     from sklearn.mixture import GaussianMixture
 

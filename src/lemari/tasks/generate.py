@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -47,6 +49,11 @@ def truncated(law: Law, limit: float) -> Tensor:
     if isinstance(law, Normal):
         return law.mean + law.sigma * noise
     return law.mean + (noise.flatten(-law.event) @ law.factor.T).view(noise.shape)
+
+
+def own_prior(model: Autoencoder) -> Callable[[int, int], Tensor]:
+    """Draws (count, seed) -> codes (count, D) from the model's own prior."""
+    return lambda count, seed: torch.from_numpy(prior_codes(model, count, seed))
 
 
 def settle(model: Autoencoder, feed: Feed) -> None:

@@ -22,8 +22,9 @@ from lemari.registry import SAMPLERS, nearest
 from lemari.report import write_report
 from lemari.samplers.base import Sampler
 from lemari.store import Fitted
+from lemari.tasks.generate import own_prior
 from lemari.tasks.judge import feeds_for
-from lemari.tasks.sampling import LineUp, Say, fit_sampler, line_up, own_prior
+from lemari.tasks.sampling import COPIES, LineUp, Say, fit_sampler, line_up
 from lemari.weights import read_tensors, write_tensors
 
 PARTS = ("sampler.json", "sampler.safetensors")
@@ -141,6 +142,12 @@ def document(found: LineUp) -> dict[str, Any]:
 
 def picture(found: LineUp):
     """A row of examples for each sampler, the best first, above held-out rows."""
-    words = {row["sampler"]: row["frechet"] for row in found.rows}
+    words = {row["sampler"]: caption(row) for row in found.rows}
     rows = {name: np.moveaxis(found.shown[name], 1, -1) for name in [*words, "held-out rows"]}
     return figures.sampler_rows(rows, words, found.features, found.examples)
+
+
+def caption(row: dict[str, Any]) -> str:
+    """The distance, and how many draws repeat training rows where they are many."""
+    repeats = f", {100 * row['copies']:.0f} % copies" if row["copies"] > COPIES else ""
+    return f"{row['frechet']:.3g}{repeats}"

@@ -23,9 +23,9 @@ from lemari.metrics.generation import (
 )
 from lemari.model import Autoencoder
 from lemari.registry import SAMPLERS
-from lemari.samplers.base import Codes, Draws, Sampler
+from lemari.samplers.base import Codes, Sampler
 from lemari.tasks.embed import decode, encode, reconstruct
-from lemari.tasks.generate import prior_codes
+from lemari.tasks.generate import own_prior
 from lemari.train import mix
 
 ROWS = 10_000  # training codes that samplers are fitted to, a tenth of them set apart
@@ -33,11 +33,6 @@ EXAMPLES = 2_500  # examples of each sampler that are judged, at most
 COPIES = 0.5  # share of copies above which a sampler is not chosen
 BLOCK = 512
 Say = Callable[[str], None]
-
-
-def own_prior(model: Autoencoder) -> Draws:
-    """Draws of codes from the model's own prior."""
-    return lambda count, seed: torch.from_numpy(prior_codes(model, count, seed))
 
 
 def codes_of(model: Autoencoder, train: Feed, seed: int = 0, most: int = ROWS) -> Codes:
