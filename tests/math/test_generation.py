@@ -71,6 +71,13 @@ def test_precision_and_recall_of_equal_disjoint_and_narrow_sets():
     assert precision > 0.9 and recall > 0.9
 
 
+@pytest.mark.parametrize(("k", "share"), [(1, 0.5), (3, 0.7)])
+def test_precision_and_recall_of_two_rulers(k, share):
+    """Marks at 0, 1, ..., 9 reach to the k-th next mark; the other ruler is moved by 5.2."""
+    ruler = np.arange(10.0)[:, None]
+    assert precision_recall(ruler + 5.2, ruler, k=k) == (share, share)
+
+
 def test_copies_are_flagged_and_honest_draws_are_not():
     rng = np.random.default_rng(0)
     train, held, honest = (rng.normal(size=(n, 5)) for n in (3000, 1500, 1500))

@@ -163,6 +163,18 @@ def test_a_walk_ends_between_training_codes():
     assert z.min() >= 0 and z[:, 0].max() <= 3.001
 
 
+def test_a_mixture_of_posteriors_has_their_spread():
+    """Means of -1 and 1 with sigma 0.1 and 2: each half has the spread of its own posterior."""
+    z = 2.0 * (torch.arange(400) % 2)[:, None] - 1
+    sigma = torch.where(z > 0, 2.0, 0.1)
+    law = SAMPLERS["vamp"].fit(Codes(z, z[:20], sigma=sigma), 0)
+    drawn = law.draw(20_000, 0)
+    assert abs(float(drawn.var()) - (1 + (0.1**2 + 2.0**2) / 2)) < 0.1
+    near = float(((drawn + 1).abs() < 0.2).double().mean())
+    within_far = 0.5 * (math.erf(1.1 / math.sqrt(2)) - math.erf(0.9 / math.sqrt(2)))
+    assert abs(near - (0.5 * math.erf(2 / math.sqrt(2)) + 0.5 * within_far)) < 0.02
+
+
 def test_tempering_gives_the_prior_the_spread_of_the_codes():
     z = 0.5 * torch.randn(4000, 2)
     law = SAMPLERS["tempered"].fit(Codes(z[:3000], z[3000:], prior=standard_normal), 0)
