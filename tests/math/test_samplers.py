@@ -12,7 +12,7 @@ from lemari.errors import ModelFileError, UsageError
 from lemari.metrics.generation import frechet_distance
 from lemari.registry import SAMPLERS
 from lemari.samplers import flow, two_stage
-from lemari.samplers.base import Codes
+from lemari.samplers.base import Codes, Parts
 from lemari.samplers.kernel import chosen_width
 from lemari.samplers.moments import cholesky
 from lemari.samplers.sphere import from_tangent, to_tangent
@@ -27,6 +27,9 @@ def standard_normal(count, seed):
     return torch.randn(count, 2, generator=torch.Generator().manual_seed(seed))
 
 
+OWN = Parts(standard_normal)
+
+
 def two_clusters(count: int, seed: int, scale: float = 1.0):
     """Codes at (-3, 0) and (3, 0), three quarters of them at the first; and which."""
     made = torch.Generator().manual_seed(seed)
@@ -38,7 +41,7 @@ def two_clusters(count: int, seed: int, scale: float = 1.0):
 
 def codes(count: int = 2000, scale: float = 1.0) -> Codes:
     (z, y), (held, held_y) = two_clusters(count, 1, scale), two_clusters(count // 5, 2, scale)
-    return Codes(z, held, y, held_y, torch.full_like(z, 0.2 * scale), standard_normal)
+    return Codes(z, held, y, held_y, torch.full_like(z, 0.2 * scale), OWN)
 
 
 @cache
@@ -107,14 +110,14 @@ def test_a_saved_sampler_draws_the_same(name):
 
     sampler, _ = fitted(name)
     tensors = load(pack(sampler.tensors()))
-    again = SAMPLERS[name].from_tensors(tensors, standard_normal)
+    again = SAMPLERS[name].from_tensors(tensors, OWN)
     assert torch.equal(sampler.draw(200, 7), again.draw(200, 7))
 
 
 @pytest.mark.parametrize("name", ["mixture", "kernel", "walk", "class", "flow", "two-stage"])
 def test_other_tensors_are_refused(name):
     with pytest.raises(ModelFileError):
-        SAMPLERS[name].from_tensors({"centre": torch.zeros(2)}, standard_normal)
+        SAMPLERS[name].from_tensors({"centre": torch.zeros(2)}, OWN)
 
 
 def test_classes_can_be_asked_for():
@@ -177,7 +180,7 @@ def test_a_mixture_of_posteriors_has_their_spread():
 
 def test_tempering_gives_the_prior_the_spread_of_the_codes():
     z = 0.5 * torch.randn(4000, 2)
-    law = SAMPLERS["tempered"].fit(Codes(z[:3000], z[3000:], prior=standard_normal), 0)
+    law = SAMPLERS["tempered"].fit(Codes(z[:3000], z[3000:], parts=OWN), 0)
     assert abs(float(law.temperature) - 0.5) < 0.03
     assert abs(float(law.draw(4000, 1).std()) - 0.5) < 0.03
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -18,11 +18,19 @@ WIDEST = 256  # numbers in a code up to which covariances and nets are fitted
 
 
 @dataclass(frozen=True, slots=True)
+class Parts:
+    """What of the model itself a sampler may use: draws of its own prior, and its codebook."""
+
+    prior: Draws | None = None
+    codebook: Any = None
+
+
+@dataclass(frozen=True, slots=True)
 class Codes:
     """Codes of training rows, flattened; `held` are others of them, to choose settings on.
 
     `sigma` holds the spread of each posterior, where posteriors have one; `y` class numbers (-1
-    where unknown); `prior` draws from the model's own prior.
+    where unknown).
     """
 
     z: Tensor  # (N, D) float32
@@ -30,7 +38,7 @@ class Codes:
     y: Tensor | None = None  # (N,) int64
     held_y: Tensor | None = None  # (M,) int64
     sigma: Tensor | None = None  # (N, D)
-    prior: Draws | None = None
+    parts: Parts = Parts()
 
     def __post_init__(self) -> None:
         if len(self.z) < LEAST or not len(self.held):
@@ -66,8 +74,8 @@ class Sampler:
         return {field.name: getattr(self, field.name) for field in fields(self)}  # pyright: ignore[reportArgumentType]
 
     @classmethod
-    def from_tensors(cls, tensors: dict[str, Tensor], prior: Draws) -> Self:
-        """The sampler that had these tensors; `prior` draws from the model's own prior."""
+    def from_tensors(cls, tensors: dict[str, Tensor], parts: Parts) -> Self:
+        """The sampler that had these tensors, of a model with these parts."""
         if set(tensors) != {field.name for field in fields(cls)}:  # pyright: ignore[reportArgumentType]
             raise ModelFileError(
                 f"The saved sampler is no {cls.__name__}; fit it anew with --sampler auto --refit."

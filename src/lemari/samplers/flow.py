@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lemari.errors import MissingExtra, ModelFileError
-from lemari.samplers.base import Codes, Draws, Sampler, need_narrow
+from lemari.samplers.base import Codes, Parts, Sampler, need_narrow
 from lemari.samplers.moments import standard
 from lemari.train import random_state
 
@@ -44,7 +44,7 @@ class Flow(Sampler):
         return {"centre": self.centre, "spread": self.spread, **net}
 
     @classmethod
-    def from_tensors(cls, tensors: dict[str, Tensor], prior: Draws) -> Self:
+    def from_tensors(cls, tensors: dict[str, Tensor], parts: Parts) -> Self:
         state = {n.removeprefix("net."): t for n, t in tensors.items() if n.startswith("net.")}
         try:
             net = build(len(tensors["centre"]))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lemari.errors import UsageError
-from lemari.samplers.base import Codes, Draws, Sampler
+from lemari.samplers.base import Codes, Draws, Parts, Sampler
 
 
 class Prior(Sampler):
@@ -25,7 +25,7 @@ class Prior(Sampler):
     @classmethod
     def fit(cls, codes: Codes, seed: int) -> Self:
         """Nothing is fitted: temperature 1."""
-        return cls(own(codes), torch.ones(()))
+        return cls(own(codes.parts), torch.ones(()))
 
     def draw(self, count: int, seed: int = 0, y: Tensor | None = None) -> Tensor:
         z = self.law(count, seed)
@@ -35,8 +35,8 @@ class Prior(Sampler):
         return {"temperature": self.temperature}
 
     @classmethod
-    def from_tensors(cls, tensors: dict[str, Tensor], prior: Draws) -> Self:
-        return cls(prior, tensors["temperature"])
+    def from_tensors(cls, tensors: dict[str, Tensor], parts: Parts) -> Self:
+        return cls(own(parts), tensors["temperature"])
 
 
 class Tempered(Prior):
@@ -44,17 +44,17 @@ class Tempered(Prior):
 
     @classmethod
     def fit(cls, codes: Codes, seed: int) -> Self:
-        law = own(codes)
+        law = own(codes.parts)
         drawn = law(4096, seed)
         spread = (drawn - drawn.mean(0)).square().sum(1).mean()
         wanted = (codes.held - drawn.mean(0)).square().sum(1).mean()
         return cls(law, (wanted / spread.clamp(min=1e-12)).sqrt())
 
 
-def own(codes: Codes) -> Draws:
-    if codes.prior is None:
+def own(parts: Parts) -> Draws:
+    if parts.prior is None:
         raise UsageError("This model has no prior to draw from; use another sampler.")
-    return codes.prior
+    return parts.prior
 
 
 @dataclass

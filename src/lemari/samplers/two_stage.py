@@ -11,7 +11,7 @@ from torch import Tensor
 from lemari.errors import ModelFileError
 from lemari.feed import Feed
 from lemari.model import Autoencoder
-from lemari.samplers.base import Codes, Draws, Sampler, need_narrow
+from lemari.samplers.base import Codes, Parts, Sampler, need_narrow
 from lemari.samplers.moments import standard
 from lemari.train import Plan, Training, random_state
 from lemari.types import Schema
@@ -53,7 +53,7 @@ class TwoStage(Sampler):
         return {"centre": self.centre, "spread": self.spread, **model}
 
     @classmethod
-    def from_tensors(cls, tensors: dict[str, Tensor], prior: Draws) -> Self:
+    def from_tensors(cls, tensors: dict[str, Tensor], parts: Parts) -> Self:
         state = {n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")}
         try:
             model = build(len(tensors["centre"]))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lemari.errors import ModelFileError
-from lemari.samplers.base import Codes, Draws, Sampler
+from lemari.samplers.base import Codes, Parts, Sampler
 
 NEIGHBOURS, STEPS = 5, 3
 
@@ -30,8 +30,8 @@ class Walk(Sampler):
         return cls(codes.z.clone(), nearest(codes.z, NEIGHBOURS))
 
     @classmethod
-    def from_tensors(cls, tensors: dict[str, Tensor], prior: Draws) -> Self:
-        made = super().from_tensors(tensors, prior)
+    def from_tensors(cls, tensors: dict[str, Tensor], parts: Parts) -> Self:
+        made = super().from_tensors(tensors, parts)
         ways = made.neighbours
         if ways.dtype != torch.int64 or ways.min() < 0 or ways.max() >= len(made.codes):
             raise ModelFileError("The saved walk leads nowhere; fit it anew with --refit.")

@@ -22,9 +22,8 @@ from lemari.registry import SAMPLERS, nearest
 from lemari.report import write_report
 from lemari.samplers.base import Sampler
 from lemari.store import Fitted
-from lemari.tasks.generate import own_prior
 from lemari.tasks.judge import feeds_for
-from lemari.tasks.sampling import COPIES, LineUp, Say, fit_sampler, line_up
+from lemari.tasks.sampling import COPIES, LineUp, Say, fit_sampler, line_up, parts_of
 from lemari.weights import read_tensors, write_tensors
 
 PARTS = ("sampler.json", "sampler.safetensors")
@@ -90,7 +89,7 @@ def load_sampler(run: Path, fitted: Fitted) -> Sampler:
     tensors = read_tensors(folder / PARTS[1])
     size = int(np.prod(fitted.model.code))
     try:
-        made = SAMPLERS[kept.sampler].from_tensors(tensors, own_prior(fitted.model))
+        made = SAMPLERS[kept.sampler].from_tensors(tensors, parts_of(fitted.model))
         fits = tuple(made.draw(2, 0).shape) == (2, size)
     except Exception as fault:  # whatever changed numbers provoke, it is the file's fault
         raise ModelFileError(

@@ -23,7 +23,7 @@ from lemari.metrics.generation import (
 )
 from lemari.model import Autoencoder
 from lemari.registry import SAMPLERS
-from lemari.samplers.base import Codes, Sampler
+from lemari.samplers.base import Codes, Parts, Sampler
 from lemari.tasks.embed import decode, encode, reconstruct
 from lemari.tasks.generate import own_prior
 from lemari.train import mix
@@ -48,8 +48,14 @@ def codes_of(model: Autoencoder, train: Feed, seed: int = 0, most: int = ROWS) -
         None if y is None else y[cut:],
         None if y is None else y[:cut],
         None if sigma is None else sigma[cut:],
-        own_prior(model),
+        parts_of(model),
     )
+
+
+def parts_of(model: Autoencoder) -> Parts:
+    """What of a model samplers may use."""
+    discrete = "codes" in getattr(model.posterior, "traits", ())
+    return Parts(own_prior(model), model.posterior if discrete else None)
 
 
 def part_of(feed: Feed, order: np.ndarray) -> Feed:
