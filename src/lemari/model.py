@@ -92,6 +92,9 @@ class Autoencoder(nn.Module):
         return self.prior.shape
 
 
+OFFERED = {"codes": "Codebook"}  # posteriors that have what a term may need
+
+
 def check_parts(model: Autoencoder) -> None:
     """Say at once, in a sentence, which part does not fit which term."""
     has = getattr(model.posterior, "traits", frozenset())
@@ -101,7 +104,8 @@ def check_parts(model: Autoencoder) -> None:
             raise UsageError(
                 f"{type(term).__name__} needs a posterior with "
                 f"{' and '.join(sorted(term.needs - has))}, but {type(model.posterior).__name__} "
-                "has none; use DiagonalGaussian, or leave the term out."
+                f"has none; use {OFFERED.get(min(term.needs - has), 'DiagonalGaussian')}, or leave "
+                "the term out."
             )
         if unknown := set(term.trains) - names:
             raise UsageError(

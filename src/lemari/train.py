@@ -269,7 +269,7 @@ class Training:
             valid=valid,
             seconds=self.seconds,
             rate=self.rate((self.epoch + 1) * self.steps - 1),
-            measures={"sigma": likelihood_of(self.model).sigma},
+            measures=measures_of(self.model),
         )
         self.good = self.snapshot()
         self.epoch, self.step, self.sums, self.seconds = self.epoch + 1, 0, {}, 0.0
@@ -277,6 +277,12 @@ class Training:
         if self.plan.patience and valid["loss"] < lowest:
             self.best = Best(self.epoch, valid["loss"], self.good)
         return record
+
+
+def measures_of(model: Autoencoder) -> dict[str, float]:
+    """What the parts have to tell of an epoch beside the losses: sigma, the use of codes."""
+    told = getattr(model.posterior, "measures", dict)
+    return {"sigma": likelihood_of(model).sigma, **told()}
 
 
 def weighted(model: Autoencoder, means: dict[str, float], step: int) -> float:

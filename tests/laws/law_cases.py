@@ -33,6 +33,7 @@ CLAIMS = {
     "mlp-tanh": lambda d: True,
     "lesson-mlp": lambda d: True,
     "residual": lambda d: d.kind == "image",
+    "maps": lambda d: d.kind == "image",
     "chapter": lambda d: d.kind == "image" and not any(s % 8 for s in d.shape[1:]),
     "chapter-faces": lambda d: d.kind == "image" and not any(s % 16 for s in d.shape[1:]),
     "lesson-conv": lambda d: d.kind == "image" and all(s % 8 == 4 for s in d.shape[1:]),
@@ -53,6 +54,7 @@ SMALL = {
     "mlp": "mlp:16",
     "mlp-tanh": "mlp-tanh:16",
     "residual": "residual:8",
+    "maps": "maps:8-8",
     "unet": "unet:4-8",
     "upscale": "upscale:4-4",
 }

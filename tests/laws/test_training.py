@@ -20,7 +20,9 @@ from lemari.types import Epoch, Pulse
 
 PLAIN = [Case(v, "mlp", k) for v in ("ae", "vae", "cvae") for k in ("gray", "table")]
 PLAIN += [Case("beta-vae", "mlp", "gray")]  # five columns are too few nats for a weight of 4
+PLAIN += [Case(v, "mlp", "table") for v in ("vq-vae", "residual-vq-vae", "fsq-vae")]
 CONV = [Case("vae", "residual", "colour"), Case("ae", "residual", "gray")]
+CONV += [Case("vq-vae", "maps", "gray")]
 COURSE = [
     Case("chapter-ae", None, "gray"),
     Case("chapter-vae", None, "gray"),
@@ -114,13 +116,14 @@ def test_training_leaves_the_callers_random_state_alone():
 
 
 # Each of these has something of its own that must survive: a learned sigma, the running means of
-# batch normalisation, labels hidden at random, a memory layout, a warm-up.
+# batch normalisation, labels hidden at random, a memory layout, a warm-up, a codebook.
 KEPT = [
     Case("vae", "mlp", "table"),
     Case("cvae", "mlp", "gray"),
     Case("ae", "residual", "gray"),
     Case("vae", "residual", "colour"),
     Case("chapter-faces-vae", None, "alpha"),
+    Case("residual-vq-vae", "mlp", "table"),
 ]
 EPOCHS, ROWS = 2, 25  # four steps an epoch, the last one short
 
@@ -353,11 +356,11 @@ def test_training_starts_from_the_mean_example(case):
         x = training.feed.gather(np.arange(40)).x
         out = training.model(training.feed.gather(np.arange(2))).p.mean[0, 0]
     want = x.mean(0)
-    if case.network == "residual":
+    colours = case.network in ("residual", "maps")  # one bias a colour, and its mean is of logits
+    if colours:
         want = want.mean((1, 2), keepdim=True).expand_as(out)
     clamp = (lambda v: v.clamp(0.02, 0.98)) if case.data.kind == "image" else (lambda v: v)
-    near = 0.02 if case.network == "residual" else 1e-5  # a colour's mean is one of logits
-    torch.testing.assert_close(out, clamp(want), rtol=0, atol=near)
+    torch.testing.assert_close(out, clamp(want), rtol=0, atol=0.02 if colours else 1e-5)
 
 
 @pytest.mark.parametrize("case", [Case("chapter-ae", None, "gray"), KEPT[4]], ids=str)

@@ -69,8 +69,9 @@ def loss_curves(history: Sequence[Record]) -> Figure:
 
 @drawn
 def learning_curves(history: Sequence[Record]) -> Figure:
-    """Loss, each of its terms and the throughput over the epochs. Records as in `loss_curves`."""
-    extra = (("throughput, rows per second", _series(history, "rate")),)
+    """Loss, its terms, use of discrete codes and throughput. Records as in `loss_curves`."""
+    told = [(name, _series(history, "measures", name)) for name in ("usage", "perplexity")]
+    extra = (*told, ("throughput, rows per second", _series(history, "rate")))
     return _curves(history, "Learning curves", extra)
 
 

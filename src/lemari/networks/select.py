@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 from lemari.errors import UsageError
 from lemari.networks.layers import Nets
 from lemari.registry import NETWORKS
@@ -77,3 +79,9 @@ def select(
         if widths and "widths" in str(fault):
             raise UsageError(f"Network {name!r} has fixed widths; leave ':...' out.") from fault
         raise
+
+
+def code_shape(data: Schema, network: str, latent: int | None) -> tuple[int, ...]:
+    """The shape of one code, found without making the network's weights."""
+    with torch.device("meta"):
+        return select(data, network, latent=latent, heads=1).code
