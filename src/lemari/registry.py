@@ -106,5 +106,6 @@ SAMPLERS = Registry(
         "disk": "lemari.samplers.sphere:Disk",
         "walk": "lemari.samplers.walk:Walk",
         "class": "lemari.samplers.by_class:ByClass",
+        "sequence": "lemari.samplers.sequence:Sequence",
     },
 )

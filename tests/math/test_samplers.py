@@ -20,7 +20,8 @@ from lemari.tasks.generate import prior_codes, truncated
 from lemari.weights import pack
 
 NETS = ("flow", "two-stage")
-FITTED = [n for n in SAMPLERS if n not in ("normal", "prior", "tempered")]
+FITTED = [n for n in SAMPLERS if n not in ("normal", "prior", "tempered", "sequence")]
+CONTINUOUS = [n for n in SAMPLERS if n != "sequence"]
 
 
 def standard_normal(count, seed):
@@ -93,7 +94,7 @@ def test_one_normal_law_gets_one_component():
     assert len(SAMPLERS["mixture"].fit(Codes(z[:3000], z[3000:]), 0).weights) == 1
 
 
-@pytest.mark.parametrize("name", list(SAMPLERS))
+@pytest.mark.parametrize("name", CONTINUOUS)
 def test_draws_are_a_function_of_the_seed_and_leave_the_random_state(name):
     sampler, _ = fitted(name)
     before = torch.get_rng_state()
@@ -104,7 +105,7 @@ def test_draws_are_a_function_of_the_seed_and_leave_the_random_state(name):
     assert not torch.equal(first, sampler.draw(50, 4))
 
 
-@pytest.mark.parametrize("name", list(SAMPLERS))
+@pytest.mark.parametrize("name", CONTINUOUS)
 def test_a_saved_sampler_draws_the_same(name):
     from safetensors.torch import load
 
@@ -223,6 +224,7 @@ def wide(size: int) -> Codes:
         ("disk", wide(2), "unit ball"),
         ("sphere", wide(1), "no direction"),
         ("prior", wide(2), "no prior"),
+        ("sequence", wide(2), "discrete codes"),
         ("mixture", wide(300), "up to 256 numbers"),
         ("flow", wide(300), "up to 256 numbers"),
         ("two-stage", wide(300), "up to 256 numbers"),
@@ -271,3 +273,25 @@ def test_an_estimator_draws_from_a_sampler_of_its_codes():
     assert made.shape == (30, 4) and not np.array_equal(made, model.sample(30, random_state=4))
     with pytest.raises(UsageError, match="at least 20"):
         fit("kernel", model.transform(x[:5]))
+
+
+def test_a_law_of_sequences_draws_what_belongs_together():
+    """Two positions that always hold the same of two codes: no draw mixes them."""
+    table = torch.tensor([[0.0, 1.0], [5.0, 5.0]])
+
+    class Book:
+        codes, length = 2, 2
+
+        def indices_of(self, z):
+            return (z.view(len(z), 2, 2)[..., 0] > 2.5).long()
+
+        def vectors(self, indices):
+            return table[indices].flatten(1)
+
+    z = table[torch.randint(2, (400,))].repeat(1, 2)
+    given = Codes(z[40:], z[:40], parts=Parts(None, Book()))
+    law = SAMPLERS["sequence"].fit(given, 0)
+    drawn = law.draw(500, 1)
+    assert float((drawn[:, :2] == drawn[:, 2:]).all(1).double().mean()) > 0.97
+    again = SAMPLERS["sequence"].from_tensors(law.tensors(), given.parts)
+    assert torch.equal(drawn, again.draw(500, 1))

@@ -19,6 +19,7 @@ def quick(monkeypatch):
     monkeypatch.setattr("lemari.samplers.flow.STEPS", 20)
     monkeypatch.setattr("lemari.samplers.flow.EVERY", 10)
     monkeypatch.setattr("lemari.samplers.two_stage.STEPS", 20)
+    monkeypatch.setattr("lemari.samplers.sequence.STEPS", 20)
     monkeypatch.setattr("lemari.metrics.features.STEPS", 20)
 
 
@@ -78,7 +79,7 @@ def keep(run: Path, name: str) -> None:
     save_sampler(run, name, fit_sampler(name, fitted.model, train, fitted.recipe.seed))
 
 
-@pytest.mark.parametrize("name", list(SAMPLERS))
+@pytest.mark.parametrize("name", [n for n in SAMPLERS if n != "sequence"])
 def test_every_sampler_is_kept_and_read_back(cli, run, quick, tmp_path, name):
     cli.done("generate", run, "--sampler", name, "-n", 6, "--seed", 5, "-o", tmp_path / "a.npz")
     keep(run, name)
@@ -192,3 +193,17 @@ def test_a_conditional_model_draws_its_class(cli, sets, tmp_path, quick, no_pict
     for name in ("class", "mixture", "auto"):
         cli.done("generate", run, "--sampler", name, "--class", "3", "-n", 4,
                  "-o", tmp_path / "x.npz")  # fmt: skip
+
+
+def test_discrete_codes_are_drawn_as_sequences(cli, sets, tmp_path, quick, no_pictures):
+    run = tmp_path / "run"
+    cli.done("train", sets / "d.npz", "--variant", "vq-vae", "--codes", 8, "--latent", 4,
+             "--network", "mlp:16", "--epochs", 1, "--threads", 1, "--out", run)  # fmt: skip
+    draw = ("generate", run, "-n", 6, "--seed", 5, "-o")
+    cli.done(*draw, tmp_path / "a.npz", "--sampler", "sequence")
+    keep(run, "sequence")
+    cli.done(*draw, tmp_path / "b.npz", "--sampler", "kept")
+    found = codes(tmp_path / "a.npz")
+    np.testing.assert_array_equal(found, codes(tmp_path / "b.npz"))
+    told = cli.done(*draw, tmp_path / "c.npz", "--sampler", "auto", "--refit", "--json").json
+    assert "sequence" in [row["sampler"] for row in told["samplers"]["rows"]]
