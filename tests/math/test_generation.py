@@ -113,6 +113,7 @@ def test_features_are_scaled_named_and_a_function_of_the_seed(shape, labelled, m
     assert 0.5 < found.var(0).mean() < 2.0
     np.testing.assert_array_equal(found, learn_features(feed, seed=3)(x))
     assert not np.array_equal(found, learn_features(feed, seed=4)(x))
+    assert learn_features(feed, compared=50)(x).shape == (200, 6)
 
 
 def test_features_of_a_learned_net_tell_classes_apart():

@@ -45,12 +45,14 @@ class Features:
         return torch.cat(parts).double().numpy() * self.scale
 
 
-def learn_features(train: Feed, seed: int = 0, most: int = ROWS) -> Features:
-    """Train a net of three layers on up to `most` of these rows, in seconds.
+def learn_features(train: Feed, seed: int = 0, compared: int = 1 << 20) -> Features:
+    """Train a net of three layers on up to 20,000 of these rows, in seconds.
 
-    It learns to tell the classes apart where at least two are known, else to rebuild the rows.
+    It learns to tell the classes apart where at least two are known, else to rebuild the rows. It
+    has an eighth as many features as rows will be `compared`, at most 64: the moments of more could
+    not be told from chance.
     """
-    order = np.sort(np.random.default_rng(seed).permutation(len(train))[:most])
+    order = np.sort(np.random.default_rng(seed).permutation(len(train))[:ROWS])
     some = Feed(train.x, train.y, train.format, train.index[order])
     y = None if some.y is None else some.y[some.index]
     classes = 0 if y is None else int(y.max(initial=-1)) + 1
@@ -58,7 +60,7 @@ def learn_features(train: Feed, seed: int = 0, most: int = ROWS) -> Features:
     if labelled:
         some = Feed(some.x, some.y, some.format, some.index[y >= 0])  # pyright: ignore[reportOptionalOperand]
     shape = tuple(some.gather(np.arange(1)).x.shape[1:])
-    width = int(np.clip(len(some) // 20, 4, WIDEST))
+    width = int(np.clip(min(len(some) // 20, compared // 8), 4, WIDEST))
     with random_state(seed):
         net = encoder(shape, width)
         head = nn.Linear(width, classes if labelled else math.prod(shape))

@@ -140,9 +140,9 @@ def judge_for(model: Autoencoder, train: Feed, held: Feed, seed: int) -> Judge:
             f"Samplers are ranked on held-out rows, of which there are {len(held)}; hold out "
             "more (--held-out at training), or name one sampler in place of auto."
         )
-    features = learn_features(train, seed)
-    order = np.random.default_rng(mix(seed, 20260104)).permutation(len(held))
     n = min(len(held) // 2, EXAMPLES)
+    features = learn_features(train, seed, n)
+    order = np.random.default_rng(mix(seed, 20260104)).permutation(len(held))
     rank, score = part_of(held, order[:n]), part_of(held, order[n : 2 * n])
     fitted_to = np.random.default_rng(mix(seed, 20260103)).permutation(len(train))[:ROWS]
     return Judge(
