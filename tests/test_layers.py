@@ -38,7 +38,7 @@ LAYERS = [
     ("variants", "feed", "layers_table"),
     ("train",),
     ("checkpoint", "store"),
-    ("metrics", "doctor", "figures"),
+    ("metrics", "doctor", "figures", "samplers"),
     ("report_html", "restore_html"),
     ("report", "detect_html"),
     ("tasks",),

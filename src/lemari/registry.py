@@ -122,3 +122,23 @@ NETWORKS = Registry(
         "upscale": "lemari.networks.restoring:upscale",
     },
 )
+
+SAMPLERS = Registry(
+    "sampler",
+    "lemari.samplers",
+    {
+        "normal": "lemari.samplers.prior:Plain",
+        "prior": "lemari.samplers.prior:Prior",
+        "tempered": "lemari.samplers.prior:Tempered",
+        "mixture": "lemari.samplers.mixture:Mixture",
+        "kernel": "lemari.samplers.kernel:Kernel",
+        "flow": "lemari.samplers.flow:Flow",
+        "two-stage": "lemari.samplers.two_stage:TwoStage",
+        "vamp": "lemari.samplers.vamp:Vamp",
+        "sphere": "lemari.samplers.sphere:Sphere",
+        "disk": "lemari.samplers.sphere:Disk",
+        "walk": "lemari.samplers.walk:Walk",
+        "class": "lemari.samplers.by_class:ByClass",
+        "sequence": "lemari.samplers.sequence:Sequence",
+    },
+)

@@ -23,6 +23,7 @@ from lemari.figures.latent import (
     random_points,
 )
 from lemari.figures.network import layer_diagram
+from lemari.figures.samplers import sampler_rows
 from lemari.figures.writing import save, save_gif
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "reconstruction_strip",
     "restoration_strip",
     "sample_grid",
+    "sampler_rows",
     "save",
     "save_gif",
     "traversal",

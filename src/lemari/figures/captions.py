@@ -43,6 +43,11 @@ CAPTIONS: dict[str, tuple[str, str]] = {
         "The codes of the data in each dimension, against the standard normal density.",
     ),
     "samples": ("Generated pictures", "New codes, drawn at random and decoded."),
+    "samplers": (
+        "The same decoder, other samplers",
+        "What each law of codes gives, the best first, and real rows last. Fitted to the codes"
+        " after training; the model is the same in every row.",
+    ),
     "morph": (
         "From one picture to another",
         "Decoded at equal steps on the way between the codes of two pictures.",

@@ -15,6 +15,7 @@ from lemari.feed import Feed
 from lemari.files import write
 from lemari.model import Autoencoder
 from lemari.registry import nearest
+from lemari.samplers.base import Sampler
 from lemari.store import Fitted
 from lemari.tasks.embed import decode, encode
 from lemari.tasks.generate import (
@@ -44,11 +45,23 @@ class Created:
 
 
 def create(
-    fitted: Fitted, mode: str, count: int, seed: int, temperature: float, wanted: str | None
+    fitted: Fitted,
+    mode: str,
+    count: int,
+    seed: int,
+    temperature: float,
+    wanted: str | None,
+    truncation: float | None = None,
+    sampler: Sampler | None = None,
 ) -> Created:
-    """Decode new codes. Raises UsageError for a class that the model does not know."""
+    """Decode new codes. Raises UsageError for a class that the model does not know.
+
+    Random codes come from the sampler where one is given, else from the prior.
+    """
+    if sampler is not None:
+        return sampled(fitted, sampler, count, seed, wanted)
     if mode == "random":
-        codes = prior_codes(fitted.model, count, seed, temperature)
+        codes = prior_codes(fitted.model, count, seed, temperature, truncation)
         y = labels_for(fitted, wanted, len(codes))
         return Created(codes, decode(fitted.model, codes, y))
     law = prior_codes(fitted.model, 4096, seed)
@@ -56,6 +69,17 @@ def create(
     y = labels_for(fitted, wanted, 1)
     order = np.argsort(-influence(fitted, centre, spread, y), kind="stable")
     return (grid if mode == "grid" else traverse)(fitted, count, centre, spread, order, y)
+
+
+def sampled(fitted: Fitted, sampler: Sampler, count: int, seed: int, wanted: str | None) -> Created:
+    """Decode draws of a sampler; one that was fitted by class is asked for the class."""
+    if not sampler.by_class or fitted.model.condition.width:
+        y = labels_for(fitted, wanted, count)
+    else:
+        y = None if wanted is None else class_numbers(fitted, wanted, count)
+    asked = torch.from_numpy(y) if sampler.by_class and y is not None else None
+    codes = sampler.draw(count, seed, asked).numpy()
+    return Created(codes, decode(fitted.model, codes, y if fitted.model.condition.width else None))
 
 
 def influence(
@@ -100,16 +124,22 @@ def traverse(fitted: Fitted, count: int, centre, spread, order, y) -> Created:
 
 def labels_for(fitted: Fitted, wanted: str | None, count: int) -> np.ndarray | None:
     """The class asked for, or all in turn; None for a model without a condition."""
-    width, classes = fitted.model.condition.width, fitted.format.classes
+    width = fitted.model.condition.width
     if not width:
         if wanted is not None:
             raise UsageError(
                 f"--class needs a conditional model, but this is a {fitted.recipe.variant}; "
-                "train one with --variant cvae."
+                "train one with --variant cvae, or add --sampler class."
             )
         return None
     if wanted is None:
         return np.arange(count) % width
+    return class_numbers(fitted, wanted, count)
+
+
+def class_numbers(fitted: Fitted, wanted: str, count: int) -> np.ndarray:
+    """The number of one class, `count` times."""
+    classes = fitted.format.classes
     if wanted not in classes:
         raise UsageError(nearest(wanted, classes, "class"))
     return np.full(count, classes.index(wanted))

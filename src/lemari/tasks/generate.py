@@ -2,26 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
+from torch import Tensor
 
 from lemari.errors import UsageError
 from lemari.feed import Feed
+from lemari.laws import FullNormal, Law, Normal
 from lemari.model import Autoencoder
 from lemari.tasks.embed import encode
 from lemari.train import random_state
 
 
 @torch.no_grad()
-def prior_codes(model: Autoencoder, count: int, seed: int = 0, temperature: float = 1.0):
+def prior_codes(
+    model: Autoencoder,
+    count: int,
+    seed: int = 0,
+    temperature: float = 1.0,
+    truncation: float | None = None,
+) -> np.ndarray:
     """Draws from the model's prior, flattened: (count, D) float32.
 
     `temperature` scales the distance from the prior's mean: below 1 gives safer, duller draws.
+    `truncation` leaves out what lies further out than so many standard deviations of a number.
     """
     law = model.prior(torch.zeros(count, 0))
     with random_state(seed):
-        drawn = law.sample()[0]
+        drawn = law.sample()[0] if truncation is None else truncated(law, truncation)
     return (law.mean + temperature * (drawn - law.mean)).flatten(1).numpy()
+
+
+def truncated(law: Law, limit: float) -> Tensor:
+    """One draw of a normal law whose noise has no value beyond `limit` (Marchesi 2017, used by
+    Brock et al. 2019, arXiv:1809.11096)."""
+    if not isinstance(law, Normal | FullNormal):
+        raise UsageError(
+            f"--truncation needs a normal prior, and this model's is a {type(law).__name__}; use "
+            "--temperature."
+        )
+    reach = torch.special.ndtr(torch.tensor(-limit, dtype=torch.float64))
+    share = reach + (1 - 2 * reach) * torch.rand(law.mean.shape, dtype=torch.float64)
+    noise = torch.special.ndtri(share).clamp(-limit, limit).to(law.mean.dtype)
+    if isinstance(law, Normal):
+        return law.mean + law.sigma * noise
+    return law.mean + (noise.flatten(-law.event) @ law.factor.T).view(noise.shape)
+
+
+def own_prior(model: Autoencoder) -> Callable[[int, int], Tensor]:
+    """Draws (count, seed) -> codes (count, D) from the model's own prior."""
+    return lambda count, seed: torch.from_numpy(prior_codes(model, count, seed))
 
 
 def settle(model: Autoencoder, feed: Feed) -> None:

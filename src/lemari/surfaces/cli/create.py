@@ -7,6 +7,7 @@ from pathlib import Path
 
 import typer
 
+from lemari.surfaces.cli import samplers_shown as shown
 from lemari.surfaces.cli import sourcing as s
 from lemari.surfaces.cli.analyse import RUN, load
 from lemari.surfaces.cli.show import JSON, Progress, find_run, finish, quoted
@@ -24,7 +25,12 @@ def generate(
     mode: str = typer.Option("random", help="random, grid (two dimensions), or traversal."),
     seed: int = s.seed("For the draws of the code."),
     temperature: float = typer.Option(1.0, help="Below 1: nearer to the prior's middle."),
+    truncation: float = typer.Option(None, help="Farthest value, in deviations of the prior."),
     wanted: str = typer.Option(None, "--class", help="Class, for a conditional model."),
+    sampler: str = typer.Option(
+        "prior", help="prior, auto (the best of the line-up), kept, or the name of one."
+    ),
+    refit: bool = typer.Option(False, "--refit", help="Fit the sampler anew."),
     as_json: bool = JSON,
 ) -> None:
     """Decode new codes: random ones, a grid over a plane, or one dimension at a time."""
@@ -32,6 +38,7 @@ def generate(
     from lemari.machine import threads
     from lemari.store import Fitted
     from lemari.tasks.create import MODES, create, write_created
+    from lemari.tasks.detector_files import is_detector
     from lemari.tasks.restorer import need_code
 
     if mode not in MODES:
@@ -40,15 +47,55 @@ def generate(
         raise UsageError(f"-n is 1 to 1,000,000, not {count}.")
     if not 0 <= temperature < math.inf:
         raise UsageError(f"--temperature is 0 or more, not {temperature}; 1 is the prior's own.")
-    path = Path(output)
-    fitted = Fitted.load(find_run(run))
+    check_sampler(sampler, mode, temperature, truncation)
+    path, folder, progress = Path(output), find_run(run), Progress(as_json)
+    if is_detector(folder):
+        raise UsageError(f"{run} is a detector, which draws nothing; use `lemari detect {run}`.")
+    fitted = Fitted.load(folder)
     need_code(fitted, quoted(run))
     with threads(fitted.recipe.threads):
-        made = create(fitted, mode, count, seed, temperature, wanted)
+        name, law, found = law_for(folder, fitted, sampler, refit, progress)
+        made = create(fitted, mode, count, seed, temperature, wanted, truncation, law)
+    progress.clear()
     write_created(path, fitted, made, mode)
-    result = {"count": len(made.codes), "mode": mode, "output": str(path.resolve()), "seed": seed}
-    finish(as_json, result, f"Wrote {len(made.codes):,} examples to {path}",
-           f"lemari report {quoted(run)}")  # fmt: skip
+    result = {"count": len(made.codes), "mode": mode, "output": str(path.resolve()), "seed": seed,
+              "sampler": name, "samplers": found and shown.document(found)}  # fmt: skip
+    text = f"Wrote {len(made.codes):,} examples to {path}" + (
+        "" if law is None else f" (sampler {name})"
+    )
+    if found:
+        text = f"{shown.line_up_lines(found, run)}\n{text}"
+    finish(as_json, result, text, f"lemari report {quoted(run)}")
+
+
+def check_sampler(sampler: str, mode: str, temperature: float, truncation: float | None) -> None:
+    """Refuse a sampler together with options that only the prior has."""
+    from lemari.errors import UsageError
+    from lemari.tasks.sampler_folder import check_name
+
+    check_name(sampler)
+    if truncation is not None and not 0 < truncation < math.inf:
+        raise UsageError(f"--truncation is above 0, not {truncation}; 2 leaves out the rarest.")
+    if truncation is not None and mode != "random":
+        raise UsageError("--truncation is for random codes; leave out --mode.")
+    if sampler == "prior":
+        return
+    if mode != "random":
+        raise UsageError("A sampler draws random codes; leave out --mode.")
+    if temperature != 1 or truncation is not None:
+        raise UsageError(
+            f"--temperature and --truncation are of the prior, not of the sampler {sampler}; leave "
+            "them out."
+        )
+
+
+def law_for(folder: Path, fitted, name: str, refit: bool, progress: Progress):
+    """Name, sampler and line-up; no sampler for the prior, which needs none."""
+    from lemari.tasks.sampler_folder import chosen_sampler
+
+    if name == "prior":
+        return name, None, None
+    return chosen_sampler(folder, fitted, name, refit, progress.say)
 
 
 def morph(

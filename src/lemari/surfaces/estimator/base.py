@@ -34,7 +34,7 @@ from lemari.store import Fitted, build
 from lemari.tasks.detector_files import is_detector
 from lemari.tasks.embed import decode, encode, reconstruct
 from lemari.tasks.examine import course, findings
-from lemari.tasks.generate import prior_codes, settle
+from lemari.tasks.generate import own_prior, settle
 from lemari.tasks.plan import (
     Request,
     network_of,
@@ -118,11 +118,13 @@ class AutoencoderEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
         """Mean of `score_samples`: nats per example, higher is better."""
         return float(self.score_samples(X).mean())
 
-    def sample(self, n_samples: int = 1, y: Any = None, random_state: Any = 0) -> np.ndarray:
-        """New examples from the prior; `y` asks a conditional model for a class."""
+    def sample(
+        self, n_samples: int = 1, y: Any = None, random_state: Any = 0, sampler: Any = None
+    ) -> np.ndarray:
+        """New examples from the prior or a `lemari.samplers.fit`; `y` asks for a class, if told."""
         check_is_fitted(self)
-        seed = seed_of(random_state)
-        codes = prior_codes(self.fitted_.model, n_samples, seed)
+        law = own_prior(self.fitted_.model) if sampler is None else sampler.draw
+        codes = law(n_samples, seed_of(random_state)).numpy()
         return self._user(decode(self.fitted_.model, codes, self._classes(y, n_samples)))
 
     def save(self, path: str | os.PathLike[str]) -> Path:
