@@ -100,3 +100,22 @@ def test_what_cannot_be_is_refused_in_a_sentence(variant, options, said):
     with pytest.raises(UsageError, match=said) as fault:
         VARIANTS[variant](DATA, **options)
     assert str(fault.value).endswith(".")
+
+
+@pytest.mark.parametrize("variant", ["vq-vae", "residual-vq-vae", "fsq-vae"])
+def test_colder_draws_are_likelier_codes_and_codes_still(variant):
+    case = Case(variant, "mlp", "table")
+    training = training_of(case, 40, epochs=1)
+    for _ in training.run():
+        pass
+    model = training.model.eval()
+    settle(model, feed_of(case, 40))
+    law = model.prior(torch.zeros(50, 0))
+    cold, same = law.tempered(0.0), law.tempered(1.0)
+    torch.testing.assert_close(same.chances, law.chances)
+    assert torch.equal(cold.chances.argmax(1), law.chances.argmax(1))
+    assert float(cold.chances.max(1).values.min()) > 0.4  # two may be equally frequent
+    codes = torch.from_numpy(prior_codes(model, 50, 0, temperature=0.5))
+    book = model.posterior
+    again = book.vectors(book.indices_of(codes)).view(50, -1)
+    torch.testing.assert_close(again, codes, rtol=0, atol=1e-4)

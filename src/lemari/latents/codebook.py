@@ -197,6 +197,11 @@ class CodeLaw:
     def rsample(self, k: int = 1) -> Tensor:
         return self.sample(k)
 
+    def tempered(self, temperature: float) -> CodeLaw:
+        """Likely codes made likelier below 1, and rare ones above; at 0 the likeliest alone."""
+        chances = (self.chances.log() / max(temperature, 1e-6)).softmax(1)
+        return CodeLaw(self.codebook, chances, self.batch)
+
 
 class FittedCodes(nn.Module):
     """Prior over discrete codes: how often each position held each code among training rows.
@@ -217,9 +222,13 @@ class FittedCodes(nn.Module):
     @torch.no_grad()
     def fit(self, codes: Tensor) -> None:
         """Count the codes of shape (N, D), which are looked up in the codebook."""
-        (codebook,) = self.borrowed
-        for chance, index in zip(self.chances, codebook.indices_of(codes).T, strict=True):
-            chance.copy_(torch.bincount(index, minlength=codebook.codes)).div_(len(codes))
+        self.count(self.borrowed[0].indices_of(codes))
+
+    @torch.no_grad()
+    def count(self, indices: Tensor) -> None:
+        """Take the chances from the codes of each row, (N, L)."""
+        for chance, index in zip(self.chances, indices.T, strict=True):
+            chance.copy_(torch.bincount(index, minlength=self.borrowed[0].codes)).div_(len(indices))
 
     def forward(self, c: Tensor) -> CodeLaw:
         return CodeLaw(self.borrowed[0], self.chances, len(c))

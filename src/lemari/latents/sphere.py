@@ -143,6 +143,10 @@ class SphereUniform:
     def sample(self, k: int = 1) -> Tensor:
         return self.rsample(k)
 
+    def tempered(self, temperature: float) -> SphereUniform:
+        """Itself: all directions are equally likely, and none is nearer to a middle."""
+        return self
+
     def log_prob(self, value: Tensor) -> Tensor:
         lead = value.shape[: value.dim() - self.event]
         return value.new_full(lead, -log_area(math.prod(self.shape)))

@@ -12,7 +12,7 @@ from lemari.errors import UsageError
 from lemari.feed import Feed
 from lemari.laws import FullNormal, Law, Normal
 from lemari.model import Autoencoder
-from lemari.tasks.embed import encode
+from lemari.tasks.embed import BLOCK, encode
 from lemari.train import random_state
 
 
@@ -30,6 +30,8 @@ def prior_codes(
     `truncation` leaves out what lies further out than so many standard deviations of a number.
     """
     law = model.prior(torch.zeros(count, 0))
+    if hasattr(law, "tempered"):  # its draws do not lie in straight lines from its mean
+        law, temperature = law.tempered(temperature), 1.0
     with random_state(seed):
         drawn = law.sample()[0] if truncation is None else truncated(law, truncation)
     return (law.mean + temperature * (drawn - law.mean)).flatten(1).numpy()
@@ -58,8 +60,21 @@ def own_prior(model: Autoencoder) -> Callable[[int, int], Tensor]:
 
 def settle(model: Autoencoder, feed: Feed) -> None:
     """Fit the prior to the codes of these rows, where it is one that is fitted afterwards."""
-    if hasattr(model.prior, "fit"):
+    if hasattr(model.prior, "count"):
+        model.prior.count(indices(model, feed))
+    elif hasattr(model.prior, "fit"):
         model.prior.fit(torch.from_numpy(encode(model, feed)))
+
+
+@torch.no_grad()
+def indices(model: Autoencoder, feed: Feed) -> Tensor:
+    """The discrete codes of each row, (N, L), of a model that has them."""
+    model.eval()
+    found = [
+        model.encode(model.corrupt.given(b.x), model.condition(b)).indices.flatten(1)  # pyright: ignore[reportAttributeAccessIssue]
+        for b in feed.batches(BLOCK)
+    ]
+    return torch.cat(found)
 
 
 def grid_codes(side: int, low: np.ndarray, high: np.ndarray) -> np.ndarray:
