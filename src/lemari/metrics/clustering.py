@@ -27,8 +27,8 @@ def kmeans(codes: np.ndarray, others: np.ndarray, count: int, seed: int = 0) -> 
     """
     from sklearn.cluster import KMeans
 
-    found = KMeans(count, n_init=10, random_state=seed % 2**32).fit(codes)
-    return found.predict(others)
+    found = KMeans(count, n_init=10, random_state=seed % 2**32).fit(codes)  # pyright: ignore[reportArgumentType]
+    return np.asarray(found.predict(others))
 
 
 def agreement(labels: np.ndarray, clusters: np.ndarray) -> dict[str, float]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lemari.feed import Feed
-from lemari.laws import Density, Law
+from lemari.laws import Density
 from lemari.model import Autoencoder
 from lemari.train import random_state
 from lemari.types import Batch
@@ -51,7 +51,7 @@ def information(model: Autoencoder, feed: Feed, rows: int = ROWS, seed: int = 0)
     return Information(float((own - prior).mean()), mutual, marginal, math.log(len(batch.x)))
 
 
-def posteriors(model: Autoencoder, batch: Batch) -> Density | Law:
+def posteriors(model: Autoencoder, batch: Batch) -> Density:
     return model.encode(model.corrupt.given(batch.x), model.condition(batch))
 
 
@@ -67,6 +67,6 @@ def log_mean(model: Autoencoder, batch: Batch, z: Tensor) -> Tensor:
         width = len(batch.x[part])
         for at in range(0, n, step):
             codes = z[at : at + step, None].expand(-1, width, *z.shape[1:])
-            found = q.log_prob(codes).double().logsumexp(1)  # pyright: ignore[reportAttributeAccessIssue]
+            found = q.log_prob(codes).double().logsumexp(1)
             sums[at : at + step] = torch.logaddexp(sums[at : at + step], found)
     return sums - math.log(n)
