@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from lemari.feed import Feed
-from lemari.laws import Density
 from lemari.model import Autoencoder
 from lemari.train import random_state
 from lemari.types import Batch
@@ -51,7 +51,8 @@ def information(model: Autoencoder, feed: Feed, rows: int = ROWS, seed: int = 0)
     return Information(float((own - prior).mean()), mutual, marginal, math.log(len(batch.x)))
 
 
-def posteriors(model: Autoencoder, batch: Batch) -> Density:
+def posteriors(model: Autoencoder, batch: Batch) -> Any:
+    """q(z|x) of every row of the batch."""
     return model.encode(model.corrupt.given(batch.x), model.condition(batch))
 
 
