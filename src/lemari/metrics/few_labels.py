@@ -10,11 +10,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lemari.feed import Feed
+from lemari.metrics.representation import knn_accuracy
+from lemari.metrics.spreading import spread_labels
 from lemari.model import Autoencoder
 from lemari.train import random_state
 
-STEPS, BATCH = 300, 100
+STEPS, BATCH, OWN = 400, 128, 32  # of a fine-tuning; OWN rows of a batch have true labels
 HEAD_LR, CODER_LR = 1e-2, 1e-3
+UNLABELLED, ROUNDS = 10_000, 2
 
 
 def drawn_labels(labels: np.ndarray, count: int, seed: int = 0) -> np.ndarray | None:
@@ -32,64 +35,113 @@ def drawn_labels(labels: np.ndarray, count: int, seed: int = 0) -> np.ndarray | 
     return np.sort(np.concatenate(drawn))
 
 
-def features(model: Autoencoder, x: Tensor) -> Tensor:
-    """The posterior mean (B, D), with a gradient."""
-    nothing = x.new_zeros(len(x), 0)
-    return model.encode(model.corrupt.given(x), nothing).mean.flatten(1)
-
-
 class Classifier(nn.Module):
     """The encoder of a model, its code standardised once and for all, and a linear layer."""
 
     def __init__(self, model: Autoencoder, feed: Feed, classes: int) -> None:
         super().__init__()
         self.model = copy.deepcopy(model).eval()
-        with torch.no_grad():
-            z = features(self.model, feed.gather(np.arange(min(2000, len(feed)))).x)
+        z = torch.from_numpy(self.codes(feed, np.arange(min(2000, len(feed)))))
         self.mean, self.spread = z.mean(0), z.std(0).clamp(min=1e-3)
         self.head = nn.Linear(z.shape[1], classes)
         nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def features(self, x: Tensor) -> Tensor:
+        """The posterior mean (B, D), with a gradient."""
+        nothing = x.new_zeros(len(x), 0)
+        return self.model.encode(self.model.corrupt.given(x), nothing).mean.flatten(1)
+
+    @torch.no_grad()
+    def codes(self, feed: Feed, order: np.ndarray) -> np.ndarray:
+        return torch.cat([self.features(b.x) for b in feed.batches(500, order)]).numpy()
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head((features(self.model, x) - self.mean) / self.spread)
+        return self.head((self.features(x) - self.mean) / self.spread)
+
+    def learn(
+        self, feed: Feed, rows: np.ndarray, y: Tensor, weight: Tensor, own: Tensor, seed: int
+    ) -> None:
+        """Train all of it on these rows of the feed: Adam, 400 steps, falling learning rates.
+
+        Shapes: rows (N,), y (N,) class numbers, weight (N,); `own` (n,) says which of the rows
+        have true labels: a quarter of each batch is drawn from them.
+        """
+        coder = [*self.model.encoder.parameters(), *self.model.posterior.parameters()]
+        head = {"params": self.head.parameters(), "lr": HEAD_LR}
+        with random_state(seed):
+            optimiser = torch.optim.Adam([head, {"params": coder, "lr": CODER_LR}])
+            fall = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, STEPS)
+            for _ in range(STEPS):
+                others = torch.randint(len(rows), (BATCH - OWN,))
+                at = torch.cat((others, own[torch.randint(len(own), (OWN,))]))
+                loss = F.cross_entropy(self(feed.gather(rows[at]).x), y[at], reduction="none")
+                optimiser.zero_grad()
+                (loss * weight[at]).mean().backward()
+                optimiser.step()
+                fall.step()
 
     @torch.no_grad()
     def accuracy(self, feed: Feed, truth: np.ndarray) -> float:
-        """Share of the rows with a known class that are told rightly."""
+        """Share of the rows with a known class (M,) that are told rightly."""
         found = torch.cat([self(batch.x).argmax(1) for batch in feed.batches(500)]).numpy()
         return float((found == truth)[truth >= 0].mean())
 
 
-def fine_tuned(
-    model: Autoencoder, feed: Feed, labels: np.ndarray, chosen: np.ndarray, seed: int = 0
+def tuned_on_labels(
+    model: Autoencoder, feed: Feed, chosen: np.ndarray, y: np.ndarray, classes: int, seed: int = 0
 ) -> Classifier:
-    """Encoder and linear layer trained together on the chosen rows alone (Adam, 300 steps).
-
-    `labels` (N,) are those of the rows of `feed`, `chosen` positions among them.
-    """
-    batch = feed.gather(chosen)
-    y = torch.from_numpy(labels[chosen])
-    net = Classifier(model, feed, int(labels.max()) + 1)
-    coder = [*net.model.encoder.parameters(), *net.model.posterior.parameters()]
-    groups = [{"params": net.head.parameters(), "lr": HEAD_LR}, {"params": coder, "lr": CODER_LR}]
-    with random_state(seed):
-        optimiser = torch.optim.Adam(groups)
-        for step in range(STEPS):
-            rows = torch.randperm(len(y))[:BATCH]
-            for group, top in zip(optimiser.param_groups, (HEAD_LR, CODER_LR), strict=True):
-                group["lr"] = top * (1 - step / STEPS)
-            optimiser.zero_grad()
-            F.cross_entropy(net(batch.x[rows]), y[rows]).backward()
-            optimiser.step()
+    """The encoder and a linear layer, trained on the chosen rows (n,) and their labels alone."""
+    net = Classifier(model, feed, classes)
+    every = torch.arange(len(y))
+    net.learn(feed, chosen, torch.from_numpy(y), torch.ones(len(y)), every, seed)
     return net
 
 
-def nearest_on_pixels(
-    feed: Feed, labels: np.ndarray, chosen: np.ndarray, held: Feed, truth: np.ndarray
-) -> float:
-    """Accuracy of the nearest labelled rows in raw values: the better of one and five votes."""
-    from lemari.metrics.representation import knn_accuracy
+def tuned_on_spread(
+    model: Autoencoder, feed: Feed, chosen: np.ndarray, y: np.ndarray, classes: int, seed: int = 0
+) -> Classifier:
+    """The same with the help of 10,000 rows without labels.
 
-    x = feed.gather(chosen).x.flatten(1).numpy()
-    test = np.concatenate([batch.x.flatten(1).numpy() for batch in held.batches(2000)])
-    return max(knn_accuracy(x, labels[chosen], test, truth, k) for k in (1, 5))
+    Labels are spread over the neighbours of the pre-trained code, the encoder learns them,
+    weighted by their certainty, and once more from the code that it then has.
+    """
+    rows = pool(feed, chosen, seed)
+    at = np.searchsorted(rows, chosen)
+    net = Classifier(model, feed, classes)
+    for turn in range(ROUNDS):
+        codes = net.codes(feed, rows)
+        if turn:
+            codes = codes / np.maximum(codes.std(0), 1e-3)
+        guess, certain = spread_labels(codes, at, y, classes)
+        net = Classifier(model, feed, classes)
+        weight = torch.from_numpy(certain.astype(np.float32))
+        net.learn(feed, rows, torch.from_numpy(guess), weight, torch.from_numpy(at), seed + turn)
+    return net
+
+
+def pool(feed: Feed, chosen: np.ndarray, seed: int) -> np.ndarray:
+    """The chosen rows and up to 10,000 others, in ascending order."""
+    others = np.random.default_rng(seed).permutation(len(feed))[:UNLABELLED]
+    return np.union1d(chosen, others)
+
+
+def on_raw_values(
+    feed: Feed,
+    chosen: np.ndarray,
+    y: np.ndarray,
+    classes: int,
+    held: tuple[np.ndarray, np.ndarray],
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Accuracies without any model: the nearest labelled row, and labels spread first.
+
+    The first is the better of one vote and five; the second asks the nearest of the rows over
+    which labels were spread, as in `tuned_on_spread`. `held` are raw values (M, D) and classes.
+    """
+    rows = pool(feed, chosen, seed)
+    x = np.concatenate([b.x.flatten(1).numpy() for b in feed.batches(2000, rows)])
+    at = np.searchsorted(rows, chosen)
+    near = max(knn_accuracy(x[at], y, *held, k) for k in (1, 5))
+    guess, _ = spread_labels(x, at, y, classes)
+    return near, knn_accuracy(x, guess, *held)

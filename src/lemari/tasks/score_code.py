@@ -6,7 +6,12 @@ import numpy as np
 
 from lemari.metrics.clustering import agreement, kmeans
 from lemari.metrics.disentangle import disentanglement
-from lemari.metrics.few_labels import drawn_labels, fine_tuned, nearest_on_pixels
+from lemari.metrics.few_labels import (
+    drawn_labels,
+    on_raw_values,
+    tuned_on_labels,
+    tuned_on_spread,
+)
 from lemari.metrics.neighbourhood import ROWS, kept_neighbours
 from lemari.metrics.representation import knn_accuracy, linear_probe
 from lemari.store import build
@@ -68,18 +73,21 @@ def cluster_scores(s: Subject) -> None:
 def few_label_scores(s: Subject) -> None:
     """Accuracy with 10, 100 and 1000 labels: pre-trained encoder, the same untrained, pixels."""
     assert s.recipe is not None
-    y, truth = s.labels
+    labels, truth = s.labels
     other = s.recipe.model_copy(update={"seed": mix(s.recipe.seed, s.seed, 20260103)})
-    fresh = build(s.model.data, other)
+    fresh, held = build(s.model.data, other), (flat(s.held), truth)
     for count in COUNTS:
-        chosen = drawn_labels(y, count, mix(s.seed, count))
+        chosen = drawn_labels(labels, count, mix(s.seed, count))
         if chosen is None:
             continue
         s.say(f"fine-tuning with {count} labels")
-        mine, scratch = (fine_tuned(model, s.train, y, chosen, s.seed).accuracy(s.held, truth)
-                         for model in (s.model, fresh))  # fmt: skip
-        near = nearest_on_pixels(s.train, y, chosen, s.held, truth)
-        beside = {"from scratch": scratch, "nearest raw values": near}
+        given = (chosen, labels[chosen], int(labels.max()) + 1)
+        runs = ((tuned_on_spread, s.model), (tuned_on_labels, s.model), (tuned_on_labels, fresh))
+        mine, alone, scratch = (tune(model, s.train, *given, s.seed).accuracy(s.held, truth)
+                                for tune, model in runs)  # fmt: skip
+        near, raw = on_raw_values(s.train, *given, held, s.seed)
+        beside = {"from scratch": scratch, "nearest raw values": near,
+                  "pre-trained, labels alone": alone, "spread over raw values": raw}  # fmt: skip
         s.add(f"accuracy with {count} labels", mine, "higher", beside, rows=s.known)
 
 
