@@ -81,7 +81,7 @@ def show(found: list[dict]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Disentanglement on sprites.")
     parser.add_argument("--variants", nargs="+", default=["vae", "beta-tc-vae", "factor-vae"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, default=40)

@@ -29,6 +29,7 @@ def runs(tmp_path_factory, cli, sets):
             ("table", "d.parquet", "--seed", 1),
             ("table-ae", "d.parquet", "--seed", 1, "--variant", "ae"),
             ("unheld", "d.npz", "--seed", 1, "--held-out", 0),
+            ("patient", "d.npz", "--seed", 1, "--patience", 1),
         ):
             cli.done("train", sets / data, *common, *more, "--out", folder / name)
     return folder
@@ -79,6 +80,12 @@ def test_rows_that_were_trained_on_are_never_scored_silently(cli, runs, sets, tm
     np.savez(tmp_path / "some.npz", x=digits[0][held], y=digits[1][held])
     some = cli.done("evaluate", runs / "first", tmp_path / "some.npz", "--json").json
     assert some["rows"] < 40 and "without" in some["split"]
+
+
+def test_rows_that_early_stopping_looked_at_are_not_scored_either(cli, runs, tmp_path, digits):
+    np.savez(tmp_path / "turned.npz", x=digits[0][::-1], y=digits[1][::-1])
+    told = cli.done("evaluate", runs / "patient", tmp_path / "turned.npz", "--json").json
+    assert told["rows"] == 18 and "without 42 training rows" in told["split"]
 
 
 def test_compare_shows_runs_side_by_side_on_the_same_rows(cli, runs, tmp_path):

@@ -152,7 +152,8 @@ def score_table(runs: Sequence[Competitor]) -> list[dict[str, Any]]:
     one = len({run.fitted.recipe.variant for run in runs}) == 1
     for at, run in enumerate(runs):
         for score in run.scores:
-            row = table.setdefault(score["name"], new_row(score, len(runs)))
+            name = re.sub(r"^active units of \d+$", "active units", score["name"])
+            row = table.setdefault(name, new_row(score | {"name": name}, len(runs)))
             row["values"][at] = score["value"]
             for beside in score["baselines"]:
                 name = re.sub(r"^PCA-\d+$", "PCA of equal width", beside["name"])
