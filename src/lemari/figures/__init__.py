@@ -4,6 +4,7 @@ Pictures come as float arrays (N, H, W, C) in [0, 1], C being 1, 3 or 4. No func
 pyplot or a window; `save` writes a figure as PNG, `save_gif` pictures as a moving loop.
 """
 
+from lemari.figures.comparison import comparison
 from lemari.figures.curves import kl_per_dimension, learning_curves, loss_curves
 from lemari.figures.diagnosis import class_share, comparison_bars, neighbour_quality
 from lemari.figures.grids import decoded_grid_over_scatter, manifold_grid
@@ -28,6 +29,7 @@ from lemari.figures.writing import save, save_gif
 
 __all__ = [
     "class_share",
+    "comparison",
     "comparison_bars",
     "decoded_grid_over_scatter",
     "dimension_histograms",

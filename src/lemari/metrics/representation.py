@@ -52,3 +52,21 @@ def nearest_error(pictures: np.ndarray, real: np.ndarray) -> np.ndarray:
 
     _, distance = pairwise_distances_argmin_min(pictures, real, metric="sqeuclidean")
     return distance / pictures.shape[1]
+
+
+def linear_probe(
+    codes: np.ndarray, labels: np.ndarray, test: np.ndarray, truth: np.ndarray
+) -> float:
+    """Share of test codes that a logistic regression on the training codes classifies rightly.
+
+    Codes are standardised first; rows with an unknown class (-1) are left out. Shapes: codes
+    (N, D), test (M, D).
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    known, sure = labels >= 0, truth >= 0
+    mean, spread = codes[known].mean(0), np.maximum(codes[known].std(0), 1e-6)
+    if len(np.unique(labels[known])) < 2:
+        return float((truth[sure] == labels[known][0]).mean())
+    probe = LogisticRegression(max_iter=300).fit((codes[known] - mean) / spread, labels[known])
+    return float(probe.score((test[sure] - mean) / spread, truth[sure]))

@@ -12,7 +12,7 @@ from lemari.errors import DataError, UsageError
 from lemari.formats import FITS, Fit
 from lemari.sources.base import Options, Progress, Source
 
-NAMES = ("digits", "mnist", "fashion-mnist", "mnist-static")
+NAMES = ("digits", "mnist", "fashion-mnist", "mnist-static", "sprites")
 SPLITS = ("train", "val", "test", "all")
 
 
@@ -35,11 +35,11 @@ def open_data(
 ) -> Source:
     """Open examples for `learn`, `load` and `inspect`; nothing big is decoded yet.
 
-    `data` is a name ("digits", "mnist", "fashion-mnist", "mnist-static"), a path (folder, .zip,
-    .npy, .npz, .csv, .csv.gz, .parquet, one picture) or an array. `data_dir` is searched for
-    named sets first. `shape` (C, H, W) says that rows of numbers are pictures; `size` (H, W) is
-    the size given to the network; `channels` makes gray (1), colour (3) or colour with alpha
-    (4); `fit` brings files to size by "crop", "stretch" or "pad". `label` names the column or
+    `data` is a name ("digits", "mnist", "fashion-mnist", "mnist-static", "sprites"), a path
+    (folder, .zip, .npy, .npz, .csv, .csv.gz, .parquet, one picture) or an array. `data_dir` is
+    searched for named sets first. `shape` (C, H, W) says that rows of numbers are pictures; `size`
+    (H, W) is the size given to the network; `channels` makes gray (1), colour (3) or colour with
+    alpha (4); `fit` brings files to size by "crop", "stretch" or "pad". `label` names the column or
     key with the classes (or holds them, for an array), `drop` names columns to leave out. `patch`
     cuts pictures at their own size into squares of so many pixels.
     `progress(done, total)` is called while files are read or downloaded (bytes).
@@ -106,6 +106,10 @@ def _open_name(name: str, options: Options) -> Source:
         from lemari.sources.toy import open_digits
 
         return open_digits(name, options)
+    if name == "sprites":
+        from lemari.sources.sprites import open_sprites
+
+        return open_sprites(name, options)
     from lemari.sources.idx import open_idx, open_static
 
     return (open_static if name == "mnist-static" else open_idx)(name, options)

@@ -1,58 +1,100 @@
-"""Scores on held-out rows, each beside its baselines."""
+"""Scores on held-out rows, each beside its baselines: which there are, and which are taken."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import numpy as np
-import torch
 
+from lemari.errors import UsageError
 from lemari.feed import Feed
-from lemari.metrics.image import psnr
-from lemari.metrics.likelihood import importance_nll, kl_profile
-from lemari.metrics.pca import PCA, fit_pca
-from lemari.metrics.representation import knn_accuracy
-from lemari.model import Autoencoder, likelihood_of
-from lemari.tasks.embed import BLOCK, encode, reconstruct
-from lemari.train import random_state
+from lemari.laws import Density
+from lemari.metrics.likelihood import model_posterior
+from lemari.metrics.pca import fit_pca
+from lemari.model import Autoencoder
+from lemari.registry import nearest
+from lemari.store import Recipe
+from lemari.tasks import score_code, score_fit
+from lemari.tasks.embed import encode
+from lemari.tasks.score import Evaluation, Score, Subject, flat_blocks
 
-RAW_NUMBERS = 60_000_000  # of raw pixels kept for their own nearest-neighbour baseline
+__all__ = ["MEASURES", "Evaluation", "Score", "evaluate"]
+
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
-    """One number, which way is better, and the same number for the baselines."""
+class Measure:
+    """How some scores are taken, what they need, and whether that is done unasked."""
 
-    name: str
-    value: float
-    better: str
-    rows: int
-    split: str
-    baselines: tuple[dict, ...] = ()
-    unit: str = ""
+    run: Callable[[Subject], None]
+    about: str
+    needs: tuple[str, ...] = ()
+    cheap: bool = False
 
 
-@dataclass
-class Evaluation:
-    """Scores and what they were computed from, for pictures and findings."""
+MEASURES: dict[str, Measure] = {
+    "reconstruction": Measure(score_fit.reconstruction_scores, "MSE, PSNR, SSIM, MS-SSIM", (),
+                              True),
+    "likelihood": Measure(score_fit.likelihood_scores, "loss, distortion, KL, active units", (),
+                          True),
+    "nll": Measure(score_fit.nll_scores, "NLL by importance sampling, bits per dimension",
+                   ("density",)),
+    "information": Measure(score_fit.information_scores, "mutual information of example and code",
+                           ("density", "untold")),
+    "neighbours": Measure(score_code.neighbour_scores, "kNN-5 accuracy", ("labels",), True),
+    "probe": Measure(score_code.probe_scores, "linear classifier", ("labels", "untold")),
+    "few-labels": Measure(score_code.few_label_scores, "fine-tuning with 10, 100, 1000 labels",
+                          ("labels", "untold", "recipe")),
+    "clusters": Measure(score_code.cluster_scores, "k-means accuracy, NMI, ARI",
+                        ("labels", "untold")),
+    "map": Measure(score_code.map_scores, "trustworthiness, continuity"),
+    "disentanglement": Measure(score_code.disentanglement_scores,
+                               "MIG, DCI, SAP, FactorVAE and BetaVAE scores", ("factors",)),
+}  # fmt: skip
+CHEAP = tuple(name for name, measure in MEASURES.items() if measure.cheap)
+WHY = {
+    "density": "it needs a posterior and a prior with a density, as --variant vae has",
+    "labels": "no row has a known class",
+    "untold": "the model is told the class of each example",
+    "recipe": "how to build the network anew is not known",
+    "factors": "the factors are known only of the held-out part of `sprites`",
+}
 
-    scores: list[Score]
-    codes: np.ndarray  # (N, D) of the training rows
-    held_codes: np.ndarray  # (M, D) of the held-out rows
-    labels: np.ndarray | None
-    held_labels: np.ndarray | None
-    pca: PCA | None = None
-    kl: np.ndarray | None = None
-    variance: np.ndarray | None = None
-    floor: float | None = None
-    losses: dict[str, float] = field(default_factory=dict)
+
+def chosen_measures(text: str | None) -> tuple[str, ...]:
+    """The measures that the user names: NAME,NAME,... or all; the cheap ones unless he does.
+
+    >>> chosen_measures("probe,map")
+    ('probe', 'map')
+    """
+    if text is None:
+        return CHEAP
+    names = tuple(MEASURES) if text == "all" else tuple(n.strip() for n in text.split(","))
+    for name in names:
+        if name not in MEASURES:
+            raise UsageError(nearest(name, (*MEASURES, "all"), "measure"))
+    return names
 
 
-def flat_blocks(feed: Feed, order: np.ndarray | None = None) -> Iterator[np.ndarray]:
-    """The rows, in the given order of positions, as (n, D) arrays of a few megabytes."""
-    for batch in feed.batches(2000, order):
-        yield batch.x.flatten(1).numpy()
+def lacking(s: Subject, measure: Measure) -> str | None:
+    """Why a measure cannot be taken, or None."""
+    there = {
+        "density": lambda: has_density(s.model, s.held),
+        "labels": lambda: s.labelled,
+        "untold": lambda: not s.told,
+        "recipe": lambda: s.recipe is not None,
+        "factors": lambda: s.factors is not None,
+    }
+    return next((WHY[need] for need in measure.needs if not there[need]()), None)
+
+
+def has_density(model: Autoencoder, feed: Feed) -> bool:
+    """Whether codes have a law with a density, given an example and before any."""
+    batch = next(feed.batches(1))
+    prior = model.prior(model.condition(batch))
+    return isinstance(model_posterior(model, feed), Density) and hasattr(prior, "log_prob")
 
 
 def evaluate(
@@ -61,102 +103,50 @@ def evaluate(
     held: Feed,
     *,
     split: str = "test",
+    measures: Iterable[str] = CHEAP,
     nll_samples: int = 0,
     seed: int = 0,
-    progress: Callable[[str], None] | None = None,
+    recipe: Recipe | None = None,
+    factors: np.ndarray | None = None,
+    strict: bool = False,
+    progress: Say | None = None,
 ) -> Evaluation:
-    """Every score that the model and the data allow, on the rows of `held`.
+    """The scores of these measures, those that model and data allow, on the rows of `held`.
 
     `train` gives the training rows for baselines and neighbours; `nll_samples` above 0 adds the
-    importance-sampled likelihood.
+    importance-sampled likelihood with so many draws. What cannot be taken is noted in `left_out`,
+    or, when `strict`, a UsageError.
     """
     say = progress or (lambda text: None)
+    y, held_y = (None if f.y is None else f.y[f.index] for f in (train, held))
+    nothing = np.empty((0, 0), np.float32)
+    e = Evaluation([], nothing, nothing, y, held_y)
+    s = Subject(model, train, held, e, split, seed, nll_samples or 100, recipe, factors, say)
+    asked = {*measures, *(("nll",) if nll_samples else ())}
+    possible = [MEASURES[name] for name in possible_of(s, asked, strict, nll_samples > 0)]
     say("encoding")
-    codes, held_codes = encode(model, train), encode(model, held)
-    y = None if train.y is None else train.y[train.index]
-    held_y = None if held.y is None else held.y[held.index]
-    e = Evaluation([], codes, held_codes, y, held_y)
+    e.codes, e.held_codes = encode(model, train), encode(model, held)
     say("measuring the reconstruction")
     width = model.data.size
     mixed = np.random.default_rng(0).permutation(len(train))  # where only some rows are used
-    e.pca = fit_pca(flat_blocks(train, mixed), min(codes.shape[1], width), len(train), width)
-    reconstruction(model, held, e, split)
-    likelihoods(model, held, e, split, seed)
-    if nll_samples:
-        say(f"importance sampling with {nll_samples} draws a row")
-        nll = float(importance_nll(model, held, nll_samples, seed).mean())
-        e.scores.append(Score(f"NLL ({nll_samples} draws)", nll, "lower", len(held), split,
-                              unit="nats"))  # fmt: skip
-    if y is not None and held_y is not None and (held_y >= 0).any() and (y >= 0).any():
-        say("asking the nearest neighbours")
-        neighbours(train, held, e, split)
+    e.pca = fit_pca(flat_blocks(train, mixed), min(e.codes.shape[1], width), len(train), width)
+    for measure in possible:
+        measure.run(s)
     return e
 
 
-def reconstruction(model: Autoencoder, held: Feed, e: Evaluation, split: str) -> None:
-    """MSE and PSNR of the model, of PCA with as many components, and of the mean example."""
-    model.eval()
-    assert e.pca is not None
-    total = np.zeros(3)
-    for batch in held.batches(BLOCK):
-        flat = batch.x.flatten(1).numpy()
-        guesses = (
-            reconstruct(model, batch).flatten(1).numpy(),
-            e.pca.rebuild(e.pca.codes(flat)),
-            e.pca.mean,
-        )
-        total += [np.square(flat - guess, dtype=np.float64).mean(1).sum() for guess in guesses]
-    mine, pca, mean = total / max(1, len(held))
-    k = len(e.pca.components)
-    names = (f"PCA-{k}", "mean example")
-    add = e.scores.append
-    rows = [{"name": n, "value": float(v)} for n, v in zip(names, (pca, mean), strict=True)]
-    add(Score("MSE", float(mine), "lower", len(held), split, tuple(rows)))
-    if model.data.kind == "image":
-        rows = [{"name": row["name"], "value": psnr(row["value"])} for row in rows]
-        add(Score("PSNR", psnr(float(mine)), "higher", len(held), split, tuple(rows), "dB"))
+def possible_of(s: Subject, asked: set[str], strict: bool, nll: bool) -> list[str]:
+    """Which of the measures asked for can be taken, in the order of the table; notes the others.
 
-
-@torch.no_grad()
-def likelihoods(model: Autoencoder, held: Feed, e: Evaluation, split: str, seed: int) -> None:
-    """Mean of each term, the loss, KL per dimension, active units, the floor of the loss."""
-    sums: dict[str, float] = {}
-    likelihood, floor = likelihood_of(model), 0.0
-    model.eval()
-    with random_state(seed):
-        for batch in held.batches(BLOCK):
-            for name, value in model.loss(model(batch)).items():
-                sums[name] = sums.get(name, 0.0) + float(value.sum())
-            lowest = likelihood.floor_nats(batch.x)
-            floor = None if lowest is None or floor is None else floor + float(lowest.sum())
-    n = max(1, len(held))
-    means = {name: value / n for name, value in sums.items()}
-    loss = sum(term.weight(10**9) * means[term.name] for term in model.terms)
-    e.losses, e.floor = {"loss": loss, **means}, None if floor is None else floor / n
-    below = () if e.floor is None else ({"name": "floor", "value": e.floor},)
-    add = e.scores.append
-    add(Score("loss", loss, "lower", len(held), split, below, "nats"))
-    profile = kl_profile(model, held)
-    if profile is not None:
-        e.kl, e.variance = profile["kl"].numpy(), profile["variance"].numpy()
-        add(Score("KL", float(e.kl.sum()), "", len(held), split, (), "nats"))
-        active = int((e.variance > 0.01).sum())
-        add(Score(f"active units of {len(e.kl)}", active, "", len(held), split))
-    elif "kl" in means:
-        add(Score("KL", means["kl"], "", len(held), split, (), "nats"))
-
-
-def neighbours(train: Feed, held: Feed, e: Evaluation, split: str) -> None:
-    """kNN-5 accuracy of the code, of PCA's code and of the raw values."""
-    assert e.pca is not None and e.labels is not None and e.held_labels is not None
-    mine = knn_accuracy(e.codes, e.labels, e.held_codes, e.held_labels)
-    flat = [np.concatenate([e.pca.codes(b) for b in flat_blocks(f)]) for f in (train, held)]
-    pca = knn_accuracy(flat[0], e.labels, flat[1], e.held_labels)
-    rows = [{"name": f"PCA-{len(e.pca.components)}", "value": pca}]
-    if (len(train) + len(held)) * train.bytes_per_row // 4 <= RAW_NUMBERS:
-        raw = [np.concatenate(list(flat_blocks(f))) for f in (train, held)]
-        value = knn_accuracy(raw[0], e.labels, raw[1], e.held_labels)
-        rows.append({"name": "raw values", "value": value})
-    add = e.scores.append
-    add(Score("kNN-5 accuracy", mine, "higher", int((e.held_labels >= 0).sum()), split,
-              tuple(rows)))  # fmt: skip
+    UsageError for one that cannot when the user named it.
+    """
+    found = []
+    for name, measure in MEASURES.items():
+        why = lacking(s, measure) if name in asked else None
+        if why and (strict or (nll and name == "nll")):
+            raise UsageError(f"The measure {name!r} cannot be taken: {why}; leave it out.")
+        if why:
+            s.e.left_out[name] = why
+        elif name in asked:
+            found.append(name)
+    return found

@@ -49,6 +49,16 @@ def distinct(rows: Rows) -> np.ndarray:
 
 
 def unseen_rows(job: Job, other: Rows, positions: np.ndarray) -> np.ndarray:
-    """Those of the positions whose rows equal no training row."""
-    seen = {hash(job.rows.x[i].tobytes()) for i in job.train}
+    """Those of the positions whose rows equal no row that training looked at."""
+    watched = () if job.valid_index is None else job.valid_index
+    seen = {hash(job.rows.x[i].tobytes()) for i in (*job.train, *watched)}
     return np.array([i for i in positions if hash(other.x[i].tobytes()) not in seen], int)
+
+
+def factors_of(fitted: Fitted, held: Feed, where: str) -> np.ndarray | None:
+    """The factors (M, F) that the held-out rows were drawn from, where they are known."""
+    if fitted.recipe.data.name != "sprites" or where != "test":
+        return None
+    from lemari.sources.sprites import sprite_factors
+
+    return sprite_factors("test")[held.index]

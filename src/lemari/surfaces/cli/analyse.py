@@ -154,6 +154,9 @@ def evaluate(
     nll: int = typer.Option(
         0, "--nll", min=0, metavar="DRAWS", help="Importance-sampled NLL as well."
     ),
+    measures: str = typer.Option(
+        None, "--measures", metavar="NAME,...", help="What to measure, or all (default: the quick)."
+    ),
     split: str = s.SPLIT,
     data_dir: str = s.DATA_DIR,
     shape: str = s.SHAPE,
@@ -166,8 +169,10 @@ def evaluate(
     from lemari.machine import threads
     from lemari.store import Fitted
     from lemari.tasks.detector_files import is_detector
-    from lemari.tasks.judge import feeds_for
+    from lemari.tasks.evaluate import chosen_measures
+    from lemari.tasks.judge import factors_of, feeds_for
 
+    chosen_measures(measures)
     progress, folder = Progress(as_json), find_run(run)
     if is_detector(folder):
         return evaluate_detector(folder, data, label, as_json)
@@ -178,26 +183,30 @@ def evaluate(
         other = read(fitted, data, split, progress, **reading)
     train, held, where = feeds_for(fitted, other, progress.counted("reading"))
     with threads(fitted.recipe.threads):
-        e = judged(fitted, train, held, where, nll, seed, progress)
+        e = judged(fitted, train, held, where, nll, seed, progress, measures,
+                   factors_of(fitted, held, where))  # fmt: skip
     progress.clear()
     scores = [asdict(score) for score in e.scores]
     result = {"run": str(folder.resolve()), "rows": len(held), "split": where, "scores": scores,
-              "losses": e.losses, "floor": e.floor,
+              "left_out": e.left_out, "losses": e.losses, "floor": e.floor,
               "skipped": [asdict(item) for item in other.skipped] if other else [],
               "kl_per_dimension": None if e.kl is None else e.kl.tolist()}  # fmt: skip
+    left = [f"Left out: {name}: {why}." for name, why in e.left_out.items() if measures]
     text = "\n".join(
-        filter(None, (score_lines(scores), floor_line(e.floor, fitted.model.data.size)))
+        filter(None, (score_lines(scores), floor_line(e.floor, fitted.model.data.size), *left))
     )
     finish(as_json, result, text, f"lemari report {quoted(run)}")
 
 
-def judged(fitted, train, held, where: str, nll: int, seed: int, progress: Progress):
+def judged(
+    fitted, train, held, where: str, nll: int, seed: int, progress: Progress, measures, factors
+):
     """Scores of restoring where the model restores, and of its code where it has one."""
     import numpy as np
 
     from lemari.errors import UsageError
     from lemari.latents.point import NoPrior
-    from lemari.tasks.evaluate import Evaluation
+    from lemari.tasks.evaluate import Evaluation, chosen_measures
     from lemari.tasks.evaluate import evaluate as measure
     from lemari.tasks.mend import mend, scores
     from lemari.tasks.restorer import TASKS
@@ -211,12 +220,15 @@ def judged(fitted, train, held, where: str, nll: int, seed: int, progress: Progr
             )
         progress.say("restoring")
         first = scores(mend(fitted.model, train, held, fitted.recipe.seed), where)
-    if codeless and nll:
-        raise UsageError("A network with skips has no code to draw from; leave out --nll.")
+    if codeless and (nll or measures):
+        raise UsageError(
+            "A network with skips has no code to measure; leave out --nll and --measures."
+        )
     if codeless:
         nothing = np.empty((0, 0), np.float32)
         return Evaluation(first, nothing, nothing, None, None)
     e = measure(fitted.model, train, held, split=where, nll_samples=nll, seed=seed,
-                progress=progress.say)  # fmt: skip
+                measures=chosen_measures(measures), strict=measures not in (None, "all"),
+                recipe=fitted.recipe, factors=factors, progress=progress.say)  # fmt: skip
     e.scores[:0] = first
     return e

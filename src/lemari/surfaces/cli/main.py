@@ -10,6 +10,7 @@ import typer
 
 from lemari.surfaces.cli import (
     analyse,
+    comparing,
     create,
     data,
     demo,
@@ -41,6 +42,7 @@ for module in (
     training,
     demo,
     analyse,
+    comparing,
     create,
     restoring,
     detecting,

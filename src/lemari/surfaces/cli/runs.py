@@ -44,7 +44,7 @@ def every(folder: str, as_json: bool) -> None:
         keys += ("AUROC",)
     text = table([tuple(row.get(key) for key in keys) for row in rows], keys) if rows else ""
     finish(as_json, {"runs": rows}, text or f"No runs in {folder}.",
-           "lemari runs compare RUN RUN" if len(rows) > 1 else "lemari demo")  # fmt: skip
+           "lemari compare RUN RUN" if len(rows) > 1 else "lemari demo")  # fmt: skip
 
 
 def row_of(run: Path) -> dict[str, Any]:
