@@ -82,8 +82,6 @@ def likelihood_scores(s: Subject) -> None:
         s.e.kl, s.e.variance = profile["kl"].numpy(), profile["variance"].numpy()
         s.add("KL", s.e.kl.sum(), unit="nats")
         s.add(f"active units of {len(s.e.kl)}", int((s.e.variance > 0.01).sum()))
-    elif "kl" in means:  # a law that does not split by dimension
-        s.add("KL", means["kl"], unit="nats")
     elif "_rate" in found:
         s.add("KL", found["_rate"], unit="nats")
 
