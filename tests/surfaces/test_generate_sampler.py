@@ -207,3 +207,13 @@ def test_discrete_codes_are_drawn_as_sequences(cli, sets, tmp_path, quick, no_pi
     np.testing.assert_array_equal(found, codes(tmp_path / "b.npz"))
     told = cli.done(*draw, tmp_path / "c.npz", "--sampler", "auto", "--refit", "--json").json
     assert "sequence" in [row["sampler"] for row in told["samplers"]["rows"]]
+
+
+def test_evaluate_measures_generation_beside_training_rows(cli, run, quick):
+    scores = cli.done("evaluate", run, "--measures", "generation", "--json").json["scores"]
+    first = scores[0]
+    assert first["name"].startswith("Frechet distance (") and "3-layer" in first["name"]
+    assert {b["name"] for b in first["baselines"]} == {"training rows", "training rows, rebuilt"}
+    assert [s["name"] for s in scores[1:]] == [
+        "kernel distance", "precision", "recall", "share of copies"]  # fmt: skip
+    assert first["value"] > 0 and all(0 <= s["value"] <= 1 for s in scores[2:])

@@ -18,6 +18,7 @@ from lemari.store import Recipe
 from lemari.tasks import score_code, score_fit
 from lemari.tasks.embed import encode
 from lemari.tasks.score import Evaluation, Score, Subject, flat_blocks
+from lemari.tasks.score_generation import generation_scores
 
 __all__ = ["MEASURES", "Evaluation", "Score", "evaluate"]
 
@@ -50,6 +51,7 @@ MEASURES: dict[str, Measure] = {
     "clusters": Measure(score_code.cluster_scores, "k-means accuracy, NMI, ARI",
                         ("labels", "untold")),
     "map": Measure(score_code.map_scores, "trustworthiness, continuity"),
+    "generation": Measure(generation_scores, "Frechet and kernel distance, precision, recall"),
     "disentanglement": Measure(score_code.disentanglement_scores,
                                "MIG, DCI, SAP, FactorVAE and BetaVAE scores", ("factors",)),
 }  # fmt: skip
