@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Unpack
 
-from lemari.decoders import Decoder
-from lemari.latents.gaussian import DiagonalGaussian, StandardNormal
-from lemari.likelihoods import likelihood_for
+from lemari.assemble import Shared, assemble
+from lemari.latents.gaussian import DiagonalGaussian
 from lemari.model import Autoencoder
-from lemari.networks.select import select
 from lemari.terms.divergence import KL
 from lemari.terms.fit import Recon
 from lemari.types import Schema
@@ -37,24 +36,15 @@ class Cycles:
 def cyclic_vae(
     data: Schema,
     *,
-    latent: int | None = None,
-    network: str = "auto",
-    sigma: float | None = None,
     beta: float = 1.0,
     cycles: int = 4,
     cycle_steps: int = 200,
+    **shared: Unpack[Shared],
 ) -> Autoencoder:
     """VAE whose KL weight rises from 0 to `beta` several times instead of once.
 
     Use it when a powerful decoder ignores the code. `cycles` of `cycle_steps` steps each are
     followed by a constant weight. (Fu et al. 2019, arXiv:1903.10145)
     """
-    nets = select(data, network, latent=latent, heads=DiagonalGaussian.heads)
-    return Autoencoder(
-        data,
-        encoder=nets.encoder,
-        posterior=DiagonalGaussian(),
-        prior=StandardNormal(*nets.code),
-        decoder=Decoder(nets.decoder, likelihood_for(data, sigma=sigma)),
-        terms=[Recon(), KL(Cycles(beta, cycles, cycle_steps))],
-    )
+    terms = [Recon(), KL(Cycles(beta, cycles, cycle_steps))]
+    return assemble(data, DiagonalGaussian(), terms, **shared)
