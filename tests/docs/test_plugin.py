@@ -76,7 +76,7 @@ def test_the_variant_takes_25_lines():
 def test_contributing_shows_the_same_code():
     page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     text = (EXAMPLE / "lemari_cyclic" / "cyclic_vae.py").read_text()
-    body = text.split("    nets = select")[1].strip()
+    body = text.split("    terms = [Recon()")[1].strip()
     assert body in page
 
 

@@ -48,13 +48,14 @@ def nearest(x: Tensor, k: int, among: Tensor | None = None) -> tuple[Tensor, Ten
     own = where if among is None else among
     pool, place = x[own], torch.full_like(where, -1)
     place[own], length = torch.arange(len(own), device=x.device), pool.square().sum(1)
-    found = []
-    for rows in where.split(max(1, BLOCK_NUMBERS // len(pool))):
-        far = torch.addmm(length, x[rows], pool.T, alpha=-2)
+    step = max(1, BLOCK_NUMBERS // len(pool))
+    at = where.new_empty(len(x), k)
+    room = x.new_empty(min(step, len(x)), len(pool))  # one for all blocks: the heap stays whole
+    for rows in where.split(step):
+        far = torch.addmm(length, x[rows], pool.T, alpha=-2, out=room[: len(rows)])
         self_too = (place[rows] >= 0).nonzero()[:, 0]
         far[self_too, place[rows[self_too]]] = math.inf
-        found.append(own[far.topk(k, largest=False).indices])
-    at = torch.cat(found)
+        at[rows] = own[far.topk(k, largest=False).indices]
     distances = [(x[a] - x[r, None]).norm(dim=2) for a, r in zip(at.split(1024), where.split(1024))]
     return at, torch.cat(distances)
 
