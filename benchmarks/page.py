@@ -11,6 +11,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from page_detection import section
+from page_family import family
 
 HERE = Path(__file__).parent
 RESULTS, PAGE = HERE / "results", HERE.parent / "docs" / "benchmarks.md"
@@ -215,6 +216,7 @@ def main() -> None:
     if path.exists():
         text += ["## Restoration", "", *restoration(json.loads(path.read_text()))]
     text += section()
+    text += family()
     path = RESULTS / "speed.json"
     if path.exists():
         text += ["## Speed, memory, start-up", "", *speeds(json.loads(path.read_text()))]
