@@ -286,7 +286,7 @@ def test_a_threshold_beyond_the_scores_is_said(copy, data, cli):
     "words",
     [("--alarm-rate", "0"), ("--alarm-rate", "2"), ("--miss-cost", "3"), ("--share", "0.1"),
      ("--value", "1", "--alarm-rate", "0.1"), ("--labels", "x.csv"), ("--confidence", "0.9"),
-     ("--value", "nan"), ("--goal", "f1"), ("--miss-cost", "0", "--alarm-cost", "1")],
+     ("--value", "nan"), ("--value", "1e308"), ("--goal", "f1"), ("--miss-cost", "0", "--alarm-cost", "1")],
 )  # fmt: skip
 def test_wrong_rules_are_refused_and_change_nothing(copy, cli, words):
     before = (copy / "threshold.json").read_bytes()
@@ -313,6 +313,18 @@ def test_an_edited_threshold_counts_and_a_broken_one_is_refused(copy, data, cli)
     assert "alarm_rate" in cli.refused(1, "detect", copy, data)
     path.write_text("{")
     assert "JSON" in cli.refused(1, "detect", copy, data)
+
+
+@pytest.mark.parametrize(
+    "content", ["{", '{"version": 1, "rule": "fixed", "threshold": 1e305}', None]
+)
+def test_a_new_rule_mends_a_broken_threshold(copy, data, cli, content):
+    path = copy / "threshold.json"
+    path.write_text(content) if content else path.unlink()
+    cli.refused(1, "threshold", copy)
+    cli.done("threshold", copy, "--alarm-rate", "0.05")
+    assert json.loads(path.read_text())["alarm_rate"] == 0.05
+    cli.done("detect", copy, data)
 
 
 def test_update_learns_new_rows_and_leaves_the_old_run(run, cli, tmp_path):
