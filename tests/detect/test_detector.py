@@ -165,6 +165,14 @@ def test_nothing_to_learn_from_is_said(rows):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("normal_only", [True, False])
+def test_the_fewest_rows_have_reasons(count, normal_only):
+    x = np.arange(2.0 * count).reshape(count, 2) ** 2
+    detector = Detector(normal_only=normal_only).fit(x)
+    assert all(detector.explain(x + 50))
+
+
 def test_few_and_wide_and_constant_tables_are_taken():
     rng = np.random.default_rng(0)
     for shape in ((2, 1), (5, 3), (20, 400), (60, 2500)):
