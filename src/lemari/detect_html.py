@@ -27,7 +27,7 @@ def report(folder: Path, told: Record) -> Path:
         ),
         ("Columns", _columns(told)),
         ("Data", _data(told)),
-        ("How to use", _use(str(told["name"]))),
+        ("How to use", _use(str(told["name"]), "new.csv" if told["columns"] else "FOLDER")),
     )
     foot = f"Written by Lemari {text(told['version'])}. {FOOT}"
     html = page(str(told["name"]), _head(told), [(n, b) for n, b in sections if b], foot)
@@ -37,13 +37,15 @@ def report(folder: Path, told: Record) -> Path:
 def results_page(path: Path, told: Record) -> Path:
     """Write the page of scored rows: how many are flagged, the worst ones, and drift alarms."""
     title = f"Anomalies in {', '.join(told['files'][:3])}" + (" ..." if told["files"][3:] else "")
+    kind = "pictures" if "picture" in told else "rows"
     verdict = (
-        f"{text(told['flagged'])} of {text(told['rows'])} rows are flagged: they score above "
+        f"{text(told['flagged'])} of {text(told['rows'])} {kind} are flagged: they score above "
         f"{text(told['threshold'])}."
     )
     facts = f"Detector {text(told['run'])}"
     head = (
-        f'<header><p class="kicker">Rows scored by a detector</p><h1>{escape(title)}</h1>'
+        f'<header><p class="kicker">{kind.capitalize()} scored by a detector</p>'
+        f"<h1>{escape(title)}</h1>"
         f'<p class="verdict">{verdict}</p><p class="facts">{facts}</p></header>'
     )
     notes = "".join(f"<li>{text(note)}</li>" for note in told["notes"])
@@ -76,7 +78,7 @@ def _cell(value: object) -> str:
 def _head(told: Record) -> str:
     data, threshold = told["data"], told["threshold"]
     tiles = [
-        ("Trained on", f"{data['trained_on']:,}", "rows"),
+        ("Trained on", f"{data['trained_on']:,}", _kind(told)),
         ("Threshold", f"{threshold['value']:.4g}", threshold["rule"].replace("-", " ")),
     ]
     expected = threshold["expected"].get("alarms_per_10000")
@@ -96,10 +98,15 @@ def _head(told: Record) -> str:
 
 def _verdict(told: Record) -> str:
     data = told["data"]
-    said = f"What is normal was learned from {data['trained_on']:,} rows of {text(data['name'])}."
+    said = f"What is normal was learned from {data['trained_on']:,} {_kind(told)} of "
+    said += f"{text(data['name'])}."
     if told["threshold"]["note"]:
         said += f" {text(told['threshold']['note'])}"
     return said
+
+
+def _kind(told: Record) -> str:
+    return "pictures" if "size" in told["detector"] else "rows"
 
 
 def _beside(score: Record) -> str:
@@ -107,12 +114,15 @@ def _beside(score: Record) -> str:
 
 
 def _threshold(folder: Path, told: Record) -> str:
-    own = told["threshold"]
+    own, kind = told["threshold"], _kind(told)
+    whose = f"held-out normal {kind}"
+    if not told["detector"]["normal_only"]:
+        whose = f"the {kind} trained on, of which some may be anomalous"
     return (
         picture(folder / "figures" / "threshold.png")
         + _errors(told["errors"], own["value"])
-        + f"<p>Chosen by {text(own['rule'])}. False alarms are those of held-out normal rows, with "
-        "the 95 % interval of the rate. The threshold is kept in threshold.json and is changed "
+        + f"<p>Chosen by {text(own['rule'])}. False alarms are those of {whose}, with the 95 % "
+        "interval of the rate. The threshold is kept in threshold.json and is changed "
         "without training again.</p>"
     )
 
@@ -182,7 +192,8 @@ def _row(row: Record, files: bool) -> str:
     words += [f"labelled {row['label']}"] if row.get("label") else []
     if row.get("name"):
         why = "; ".join(_cell(reason["text"]) for reason in row["reasons"])
-        return (f'<h3 class="next">{_cell(row["name"])}</h3><p class="facts">'
+        name = f"{row['file']}: {row['name']}" if files else row["name"]
+        return (f'<h3 class="next">{_cell(name)}</h3><p class="facts">'
                 f"{escape(', '.join(words))}</p><p>{why}</p>")  # fmt: skip
     name = f"{_cell(row['file'])}, row {row['row']:,}" if files else f"Row {row['row']:,}"
     why = "; ".join(_cell(reason["text"]) for reason in row["reasons"])
@@ -263,9 +274,9 @@ def _data(told: Record) -> str:
     return pairs(facts, "Data") + (f"<ul>{notes}</ul>" if notes else "")
 
 
-def _use(name: str) -> str:
+def _use(name: str, new: str) -> str:
     lines = (
-        f"lemari detect {name} new.csv -o scores.csv",
+        f"lemari detect {name} {new} -o scores.csv",
         f"lemari threshold {name} --alarm-rate 0.005",
     )
     return f"<pre>{escape(chr(10).join(lines))}</pre>"

@@ -151,6 +151,8 @@ def single(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 def check_index(folder: Path) -> None:
     """Every part is there and has the sum that was written last."""
+    if (folder / "detector.json").is_file():
+        raise ModelFileError(f"{folder} is a detector, which has no code; use `lemari detect`.")
     if not (folder / "index.json").is_file():
         if not (folder / "recipe.json").is_file():
             where = "holds no model" if folder.exists() else "does not exist"

@@ -12,6 +12,8 @@ from lemari.detect.nearest import DistantRows, NearestRows
 from lemari.detect.tails import TailLaw
 from lemari.detect.views import Ranks
 from lemari.errors import DataError, ModelFileError, UsageError
+from lemari.mixed.frame import read_frame
+from lemari.tasks.detector import FittedDetector, Settings
 
 SETTINGS = [(False, True), (False, False), (True, True), (True, False)]
 NAMES = ["mixed rows", "mixed rows, none stored", "normal rows", "normal rows, none stored"]
@@ -165,6 +167,14 @@ def test_nothing_to_learn_from_is_said(rows):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("normal_only", [True, False])
+def test_the_fewest_rows_have_reasons(count, normal_only):
+    x = np.arange(2.0 * count).reshape(count, 2) ** 2
+    detector = Detector(normal_only=normal_only).fit(x)
+    assert all(detector.explain(x + 50))
+
+
 def test_few_and_wide_and_constant_tables_are_taken():
     rng = np.random.default_rng(0)
     for shape in ((2, 1), (5, 3), (20, 400), (60, 2500)):
@@ -184,6 +194,20 @@ def test_a_tampered_file_is_refused(tmp_path):
     (run / "index.json").unlink()
     with pytest.raises(ModelFileError, match="no finished detector"):
         lemari.load(run)
+
+
+def test_updated_windows_are_calibrated_on_parts_of_the_new_series():
+    def series(count, seed):
+        draws = np.random.default_rng(seed).normal(size=(count, 2))
+        for i in range(1, count):
+            draws[i] += 0.98 * draws[i - 1]
+        return read_frame(draws / 5)
+
+    settings = Settings(normal_only=True, window=5)
+    old = FittedDetector.fit(series(200, 0), settings)
+    made = old.updated(series(120, 1))
+    assert len(made.calibration) == 120, "old windows lie among their neighbours, in any order"
+    assert len(old.updated(series(1, 2)).calibration) == 1
 
 
 def test_distances_leave_a_row_itself_out():

@@ -8,7 +8,7 @@ import pytest
 from lemari.detect.calibration import Calibration
 from lemari.detect.threshold_file import NAME, read_threshold, write_threshold
 from lemari.detect.thresholds import automatic, by_alarm_rate, by_costs, by_labels, fixed
-from lemari.errors import RunError
+from lemari.errors import RunError, UsageError
 
 CAL = Calibration(np.random.default_rng(0).normal(size=999))
 OTHER = Calibration(np.random.default_rng(1).normal(size=999) + 1)
@@ -116,3 +116,18 @@ def test_what_is_no_such_file_is_refused(tmp_path, text):
         read_threshold(tmp_path, CAL)
     with pytest.raises(RunError):
         read_threshold(tmp_path / "gone.json", CAL)
+
+
+def test_whatever_is_accepted_can_be_read_back(tmp_path):
+    for make in (lambda v: fixed(v, CAL), lambda v: by_costs(CAL, v, 1, 0.5)):
+        with pytest.raises(UsageError, match="1e\\+300"):
+            make(1e300)
+        write_threshold(tmp_path, make(9e299))
+        assert read_threshold(tmp_path, CAL) == make(9e299)
+
+
+def test_expected_rates_are_numbers(tmp_path):
+    write_threshold(tmp_path, RULES["labels"])
+    edit(tmp_path, expected={"alarms_per_10000": "few"})
+    with pytest.raises(RunError, match="expected"):
+        read_threshold(tmp_path, CAL)

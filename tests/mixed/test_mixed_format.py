@@ -392,3 +392,14 @@ def test_any_cells_give_finite_features_or_a_sentence(train, new):
         for row in range(len(cells)):
             assert isinstance(fmt.shown(0, frame.value(0, row)), str)
             fmt.shown(0, fmt.decode_value(0, x[row]))
+
+
+def test_numbers_with_too_many_texts_among_them_are_told():
+    cells = [str(v) for v in range(20)] + ["abc"]
+    fmt = MixedFormat.learn(read_frame({"amount": cells}))
+    assert fmt.columns[0].kind == "category"
+    assert any("20 of 21 cells are numbers" in note for note in fmt.notes)
+    asked = MixedFormat.learn(read_frame({"amount": cells}), {"amount": "numeric"})
+    assert asked.columns[0].kind == "numeric"
+    plain = MixedFormat.learn(read_frame({"city": ["Rome", "Paris"] * 5 + ["7"]}))
+    assert plain.columns[0].kind == "category" and not plain.notes

@@ -141,6 +141,12 @@ def test_several_files_and_parquet(run, cli, tmp_path):
     assert found.column("row").to_pylist() == [*range(1, 31)] * 2
 
 
+def test_results_never_take_the_place_of_the_rows(run, data, cli):
+    before = data.read_bytes()
+    fault = cli.refused(2, "detect", run, data, "-o", data.parent / "." / data.name)
+    assert "elsewhere" in fault and data.read_bytes() == before
+
+
 def test_drift_is_found_at_its_row_and_not_without_it(cli, tmp_path):
     old = table(tmp_path / "old.csv", rows(600, seed=3, odd=0))
     cli.done("train", old, "--task", "detect", "--drop", "fraud", "--out", tmp_path / "run")
@@ -155,6 +161,8 @@ def test_drift_is_found_at_its_row_and_not_without_it(cli, tmp_path):
     assert f"drift at row {alarms[0]['row']}" in cli.done("detect", tmp_path / "run", new,
                                                           "--watch").out  # fmt: skip
     same = table(tmp_path / "same.csv", rows(500, seed=6, odd=0))
+    later = cli.done("detect", tmp_path / "run", same, new, "--watch", "--json").json["drift"][0]
+    assert later["file"] == "new.csv" and 500 < later["row"] <= 700, "rows are those of its file"
     assert cli.done("detect", tmp_path / "run", same, "--watch", "--json").json["drift"] == []
 
 
@@ -201,6 +209,12 @@ def test_a_broken_json_line_is_answered(run, cli, monkeypatch, broken):
     good = '{"amount": 20.1, "city": "Rome", "when": "2024-03-11", "vip": "yes"}'
     found = streamed(cli, monkeypatch, "\n".join([good, broken, good]).encode(), run, "-")
     assert [("error" in one, one["row"]) for one in found] == [(False, 1), (True, 2), (False, 3)]
+
+
+def test_a_stream_tells_of_new_categories_but_not_of_further_columns(run, cli, monkeypatch):
+    line = b"amount,city,when,vip,more\n20,Oslo,2024-01-11,yes,1\n"
+    told = streamed(cli, monkeypatch, line, run, "-")[0]
+    assert len(told["notes"]) == 1 and "not learned" in told["notes"][0]
 
 
 def test_a_stream_stands_alone(run, cli):
@@ -286,7 +300,8 @@ def test_a_threshold_beyond_the_scores_is_said(copy, data, cli):
     "words",
     [("--alarm-rate", "0"), ("--alarm-rate", "2"), ("--miss-cost", "3"), ("--share", "0.1"),
      ("--value", "1", "--alarm-rate", "0.1"), ("--labels", "x.csv"), ("--confidence", "0.9"),
-     ("--value", "nan"), ("--goal", "f1"), ("--miss-cost", "0", "--alarm-cost", "1")],
+     ("--value", "nan"), ("--value", "1e308"), ("--goal", "f1"),
+     ("--miss-cost", "0", "--alarm-cost", "1")],
 )  # fmt: skip
 def test_wrong_rules_are_refused_and_change_nothing(copy, cli, words):
     before = (copy / "threshold.json").read_bytes()
@@ -313,6 +328,16 @@ def test_an_edited_threshold_counts_and_a_broken_one_is_refused(copy, data, cli)
     assert "alarm_rate" in cli.refused(1, "detect", copy, data)
     path.write_text("{")
     assert "JSON" in cli.refused(1, "detect", copy, data)
+
+
+@pytest.mark.parametrize("content", ["{", '{"version": 1, "rule": "fixed"}', None])
+def test_a_new_rule_mends_a_broken_threshold(copy, data, cli, content):
+    path = copy / "threshold.json"
+    path.write_text(content) if content else path.unlink()
+    cli.refused(1, "threshold", copy)
+    cli.done("threshold", copy, "--alarm-rate", "0.05")
+    assert json.loads(path.read_text())["alarm_rate"] == 0.05
+    cli.done("detect", copy, data)
 
 
 def test_update_learns_new_rows_and_leaves_the_old_run(run, cli, tmp_path):
@@ -344,7 +369,7 @@ def test_other_commands_know_detectors(run, data, cli):
     assert {s["name"]: s["value"] for s in told["scores"]}["AUROC"] > 0.98
     cli.refused(2, "evaluate", run)
     cli.refused(2, "runs", "compare", run, run)
-    cli.refused(1, "embed", run, data)
+    assert "is a detector" in cli.refused(1, "embed", run, data)
 
 
 def test_the_same_seed_gives_the_same_detector(data, cli, tmp_path):

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from lemari.errors import DataError
+from lemari.tasks.detect_data import anomalous
 
 pytestmark = pytest.mark.slow  # commands; the laws of detectors of pictures are quick
 SIDE = 24
@@ -94,7 +98,7 @@ def test_what_cannot_be_is_said_in_one_sentence(cli, run, folders, tmp_path):
     assert "There is no class 'nope'" in cli.refused(2, *train, "--label", "nope")
     assert "leave out --window" in cli.refused(2, *train, "--window", "8")
     assert "broken.png" in cli.refused(1, "detect", folder, new / "broken.png")
-    (tmp_path / "t.csv").write_text("a,b\n1,2\n3,4\n")
+    (tmp_path / "t.csv").write_text("a,b\nx,2\ny,4\n")
     assert "holds no pictures" in cli.refused(1, "detect", folder, tmp_path / "t.csv")
     assert not out.exists()
 
@@ -110,3 +114,23 @@ def test_classes_of_which_none_is_normal_are_not_labels(cli, folders, tmp_path):
     assert told["scores"] == [] and "--label" in told["data"]["notes"][0]
     told = cli.done(*words, tmp_path / "other", "--normal-only", "--label", "a").json
     assert told["data"]["trained_on"] == 11 and "all but 'a'" in told["labels"]
+
+
+def test_of_two_classes_the_rarer_one_is_not_taken_for_the_anomalous_one():
+    counts = Counter(cat=30, dog=10)
+    assert anomalous(counts) == ({"dog"}, "the rarer value")
+    with pytest.raises(DataError, match="called normal"):
+        anomalous(counts, guess=False)
+    assert anomalous(Counter(good=3, dog=10), guess=False)[0] == {"dog"}
+
+
+def test_pages_speak_of_pictures(cli, run, folders, tmp_path):
+    folder, _ = run
+    page = (folder / "report.html").read_text()
+    assert "216 pictures of train" in page and "rows of train" not in page
+    assert "held-out normal pictures" in page and "new.csv" not in page
+    cli.done("detect", folder, folders / "new", folders / "train" / "defect", "-o",
+             tmp_path / "s.csv")  # fmt: skip
+    page = (tmp_path / "s.html").read_text()
+    assert "of 22 pictures are flagged" in page and "Pictures scored" in page
+    assert "defect: 1.png" in page

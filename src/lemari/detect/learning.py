@@ -87,13 +87,14 @@ def scale_of(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return x.mean(0), np.maximum(x.std(0), least).astype(x.dtype)
 
 
-def by_blocks(x: np.ndarray, blocks: int = 4, **how) -> np.ndarray:
+def by_blocks(x: np.ndarray, blocks: int = 4, first: int = 0, **how) -> np.ndarray:
     """Scores of rows in order, each by a detector that did not see its part of the series.
 
     Neighbouring windows of a series are nearly equal, so leaving out single rows says nothing.
+    Rows before `first` have lost their order: they are learned from, and have no scores.
     """
-    parts = np.array_split(np.arange(len(x)), min(blocks, len(x) // 2))
-    if len(parts) < 2:
+    parts = np.array_split(np.arange(first, len(x)), max(1, min(blocks, (len(x) - first) // 2)))
+    if len(parts) < 2 and not first:
         return learn(x, **how)[1]
     models = [learn(np.delete(x, part, 0), **how)[0] for part in parts]
     return np.concatenate([m.score(x[part]) for m, part in zip(models, parts, strict=True)])

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from lemari.detect.calibration import Calibration
-from lemari.detect.thresholds import Threshold, by_alarm_rate, by_costs, fixed
+from lemari.detect.thresholds import LARGEST, Threshold, by_alarm_rate, by_costs, fixed
 from lemari.errors import RunError, UsageError
 from lemari.files import read_json, write_json
 
 NAME = "threshold.json"
 VERSION = 1
-LARGEST = 1e300
 RULES = ("alarm-rate", "costs", "labels", "automatic", "fixed")
 _OWN = ("version", "rule", "threshold", "expected", "note", "as_written")
 
@@ -92,6 +91,8 @@ def _content(file: Path) -> dict[str, Any]:
     for name, kind in (("as_written", dict), ("expected", dict), ("note", str)):
         if not isinstance(content.get(name, kind()), kind):
             raise RunError(f'{file}: "{name}" was changed to something else; leave it out.')
+    if not all(map(_is_number, content.get("expected", {}).values())):
+        raise RunError(f'{file}: "expected" holds something other than numbers; leave it out.')
     return content
 
 

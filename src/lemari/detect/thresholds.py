@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from lemari.errors import DataError, UsageError
 ALARM_RATE = 0.01
 DISCOVERY_RATE = 0.1
 ASSUMED_AUROC = 0.85
+LARGEST = 1e300  # numbers beyond it are not kept in threshold.json
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +86,10 @@ def by_costs(
     """
     share = as_rate(share, "share of anomalies")
     for name, cost in (("a miss", miss), ("a false alarm", alarm)):
-        if not (math.isfinite(cost) and cost > 0):
-            raise UsageError(f"The cost of {name} is {cost!r}; give a number above 0.")
+        if not 0 < cost < LARGEST:
+            raise UsageError(
+                f"The cost of {name} is {cost!r}; give a number above 0 (and below {LARGEST:g})."
+            )
     settings: dict[str, object] = {"miss": float(miss), "alarm": float(alarm), "share": share}
     if scores is None or not np.size(scores):
         settings["misses_from"] = "assumed"
@@ -116,7 +118,7 @@ def _by_assumed_costs(
     """Anomalies' p-values with density b p**(b - 1): flag while it outweighs the false alarms."""
     power = 1 / ASSUMED_AUROC - 1
     odds = miss * share / (alarm * (1 - share))
-    rate = min((power * odds) ** (1 / (1 - power)), 0.5)
+    rate = min(min(power * odds, 1.0) ** (1 / (1 - power)), 0.5)
     rate = max(rate, 1 / (len(cal) + 1))
     value = by_alarm_rate(cal, rate).value
     expected = {**_expected(cal, value), "recall": rate**power}
@@ -189,8 +191,10 @@ def fixed(value: float, cal: Calibration | None = None) -> Threshold:
     """A threshold given by hand; UsageError unless it is a finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.number):
         raise UsageError(f"The threshold is {value!r}; give a number.")
-    if not math.isfinite(value):
-        raise UsageError(f"The threshold is {value!r}; give a finite number.")
+    if not -LARGEST < value < LARGEST:
+        raise UsageError(
+            f"The threshold is {value!r}; give a finite number, below {LARGEST:g} in size."
+        )
     note = ""
     if cal is not None and value >= cal.scores[-1]:
         note = "Beyond all calibration scores: no normal row seen so far would be flagged."

@@ -117,11 +117,19 @@ def _text(column: Text, known: int) -> Inferred:
     levels = column.levels
     if truth_words(levels) or (len(levels) == 1 and levels[0].lower() in ("true", "false")):
         return Inferred("boolean", truths_in(column)[0], truth_words(levels) or ("False", "True"))
+    note = ""
     for base in ("numeric", "date"):
         values, odd = read_as(base, column)
         if odd <= ODD * known:
             return Inferred(base, values, note=odd_note(base, odd))
+        if odd <= known / 2:
+            kind = "numbers" if base == "numeric" else "dates"
+            note = (
+                f"{known - odd:,} of {known:,} cells are {kind}, too few to take the others as "
+                f"missing, so all are texts; mend them, or ask for the kind {base}"
+            )
     if len(levels) > max(FEW, DISTINCT * known):
-        note = f"{len(levels):,} distinct texts in {known:,} rows: an identifier; ignored"
+        told = f"{len(levels):,} distinct texts in {known:,} rows: an identifier; ignored"
+        note = f"{told} ({note})" if note else told
         return Inferred("category", column, note=note, ignored=True)
-    return Inferred("category", column)
+    return Inferred("category", column, note=note)

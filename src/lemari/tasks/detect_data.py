@@ -145,21 +145,21 @@ def _plain(column: Column) -> bool:
     return numbers and not missing_in(column).any()
 
 
-def marks(labels: Sequence[Any]) -> tuple[np.ndarray, str]:
+def marks(labels: Sequence[Any], guess: bool = True) -> tuple[np.ndarray, str]:
     """(y, words): y (N,) int8 is 1 for anomalies, 0 for normal rows, -1 without a label.
 
     The words say which value counts as anomalous, and why. DataError unless there are two classes
-    (or several of which one is called normal).
+    (or several of which one is called normal); without `guess` also where only their counts tell.
     """
     written = [_written(label) for label in labels]
     counts = Counter(word for word in written if word)
-    odd, why = anomalous(counts)
+    odd, why = anomalous(counts, guess)
     y = np.array([-1 if not word else int(word in odd) for word in written], np.int8)
     named = ", ".join(f"'{w[:40]}'" for w in sorted(odd)[:3]) + (" ..." if len(odd) > 3 else "")
     return y, f"anomalous: {named} ({why}), {int((y == 1).sum()):,} of {len(y):,} rows"
 
 
-def anomalous(counts: Counter[str]) -> tuple[set[str], str]:
+def anomalous(counts: Counter[str], guess: bool = True) -> tuple[set[str], str]:
     """The label values that stand for anomalies, and by which rule."""
     values = list(counts)
     if len(values) < 2:
@@ -184,6 +184,8 @@ def anomalous(counts: Counter[str]) -> tuple[set[str], str]:
         return odd, "by its name"
     if len(usual) == 1:
         return set(values) - usual, "the other is called normal"
+    if not guess:
+        raise DataError("Neither of the two labels is called normal; say which one is.")
     return {min(values, key=lambda v: (counts[v], v))}, "the rarer value"
 
 

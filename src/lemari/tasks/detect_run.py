@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ def detect_files(
     say: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Score files one after the other; returns what was found, and writes it where asked for."""
-    check(how)
+    check(how, names)
     if isinstance(fitted, FittedPictures):
         return detect_pictures(fitted, run, names, how, say)
     scored, alarms = [], []
@@ -59,8 +59,10 @@ def detect_files(
         say(f"scoring {Path(name).name}")
         scored.append(score_table(fitted, read_new(fitted, name)))
     if how.watch:
+        before = 0
         for one in scored:
-            alarms += [_alarm(a, one.table.name) for a in watch(fitted, one)]
+            alarms += [_alarm(a, one.table.name, before) for a in watch(fitted, one)]
+            before += len(one)
     say("explaining")
     told = [records(fitted, s, i, how.most) for s, i in zip(scored, explained(scored))]
     found = summed(fitted, run, scored, told, how)
@@ -72,10 +74,12 @@ def detect_files(
     return found
 
 
-def check(how: How) -> None:
-    """UsageError for an output or a rate that cannot be."""
+def check(how: How, names: Sequence[str] = ()) -> None:
+    """UsageError for an output or a rate that cannot be, and for results in place of their rows."""
     if how.output and Path(how.output).suffix.lower() not in OUTPUTS:
         raise UsageError(f"{how.output} cannot be written; choose a name in .csv or .parquet.")
+    if how.output and Path(how.output).resolve() in [Path(name).resolve() for name in names]:
+        raise UsageError(f"{how.output} holds the rows to score; write the results elsewhere.")
     if how.fdr is not None:
         as_rate(how.fdr, "false discovery rate")
 
@@ -120,7 +124,9 @@ def write_results(
     found |= {"output": str(out.resolve()), "page": str(page.resolve())}
 
 
-def _alarm(alarm: DriftAlarm, name: str) -> dict[str, Any]:
+def _alarm(alarm: DriftAlarm, name: str, before: int) -> dict[str, Any]:
+    """An alarm with its row counted in its file, which `before` rows of others came before."""
+    alarm = replace(alarm, row=alarm.row - before)
     return {"file": name, **asdict(alarm), "text": str(alarm)}
 
 

@@ -24,6 +24,7 @@ from lemari.tasks.reasons import reasons
 LONGEST = 1 << 20  # bytes of a line
 MOST_ENTITIES = 10_000  # series that are followed at once; the one not seen for longest goes
 SEPARATORS = ",;\t|"
+IGNORED = ("is ignored", "are ignored")  # notes on further columns, the same for every row
 
 
 class Stream:
@@ -142,7 +143,7 @@ class Stream:
         if told["flagged"]:
             found = reasons(self.fitted, scored.x, self.most, frame)[0]
             told["reasons"] = [reason.text for reason in found]
-        if odd := [n for n in scored.notes if "were not there" not in n and "was not" not in n]:
+        if odd := [n for n in scored.notes if not n.endswith(IGNORED)]:
             told["notes"] = odd
         alarms = watch(self.fitted, scored) if self.watching else []
         return [told, *({"drift": str(a), "row": self.row, "column": a.what} for a in alarms)]

@@ -65,11 +65,11 @@ class FittedDetector:
         return cls._learned(fmt, encoded.x, settings, notes, progress)
 
     @classmethod
-    def _learned(cls, fmt, x, settings, notes, progress=None) -> FittedDetector:
+    def _learned(cls, fmt, x, settings, notes, progress=None, replayed=0) -> FittedDetector:
         how = {k: getattr(settings, k) for k in ("normal_only", "memory", "seed")}
         model, scores = learn(x, **how, progress=progress)
         if settings.window:
-            scores = by_blocks(x, **how)
+            scores = by_blocks(x, first=replayed, **how)
         calibration = Calibration(scores)
         threshold = by_alarm_rate(calibration, settings.alarm_rate)
         drift = None
@@ -86,7 +86,8 @@ class FittedDetector:
     def updated(self, frame: Frame, progress: Progress | None = None) -> FittedDetector:
         """A detector that knows the new rows beside a sample of the old ones (replay).
 
-        The table's format stays. Raises UsageError for a detector that stores no rows.
+        The table's format stays. Windows are calibrated on the new rows alone, for the old ones are
+        kept without their order. Raises UsageError for a detector that stores no rows.
         """
         if not len(self.model.rows):
             raise UsageError(
@@ -96,7 +97,8 @@ class FittedDetector:
         x, notes = self.encode(frame)
         both = np.concatenate([self.model.rows, x])
         settings = replace(self.settings, rows=self.settings.rows + len(x))
-        made = self._learned(self.format, both, settings, (*self.notes, *notes), progress)
+        told, replayed = (*self.notes, *notes), len(self.model.rows)
+        made = self._learned(self.format, both, settings, told, progress, replayed)
         made.threshold = rethreshold(self.threshold, made)
         return made
 

@@ -25,7 +25,7 @@ from lemari.detect.suspicion import Bag, Linear
 from lemari.detect.tails import TailLaw
 from lemari.detect.threshold_file import NAME as THRESHOLD
 from lemari.detect.threshold_file import read_threshold, write_threshold
-from lemari.detect.thresholds import Threshold
+from lemari.detect.thresholds import Threshold, by_alarm_rate
 from lemari.errors import LemariError, ModelFileError, RunError
 from lemari.files import read_json, write_json
 from lemari.folder_index import check_sums, write_index
@@ -86,9 +86,9 @@ def ours(folder: Path) -> Iterator[None]:
         ) from fault
 
 
-def load_detector(folder: Path | str) -> FittedDetector:
+def load_detector(folder: Path | str, mend: bool = False) -> FittedDetector:
     """Read a folder back, every part checked first. Raises ModelFileError, or RunError for a
-    threshold.json that cannot be read."""
+    threshold.json that cannot be read, unless it is to be mended: see `kept_threshold`."""
     folder = Path(folder)
     check_detector(folder)
     settings = read_settings(folder / "detector.json")
@@ -108,16 +108,28 @@ def load_detector(folder: Path | str) -> FittedDetector:
         drift = {k: texts(v) if v.dtype == np.uint8 else v for k, v in drift.items()}
         drift |= {k: drift[k].view(np.float64) for k in ("settings", "edges") if k in drift}
         monitor = DriftMonitor.from_arrays(drift) if drift else None
-    return FittedDetector(
-        fmt, model, calibration, kept_threshold(folder, calibration), settings, monitor
-    )
+    threshold = kept_threshold(folder, calibration, settings, mend)
+    return FittedDetector(fmt, model, calibration, threshold, settings, monitor)
 
 
-def kept_threshold(folder: Path, calibration: Calibration) -> Threshold:
-    """The threshold of a run; ModelFileError when its file is gone."""
-    if not (folder / THRESHOLD).is_file():
-        raise ModelFileError(f"{folder} has no {THRESHOLD}; set one with `lemari threshold`.")
-    return read_threshold(folder, calibration)
+def kept_threshold(
+    folder: Path, calibration: Calibration, settings: Settings, mend: bool = False
+) -> Threshold:
+    """The threshold of a run; RunError when its file is gone or cannot be read.
+
+    With `mend` it is then the one of training, to be replaced by another.
+    """
+    try:
+        if not (folder / THRESHOLD).is_file():
+            raise ModelFileError(
+                f"{folder} has no {THRESHOLD}; set one with `lemari threshold {folder} "
+                f"--alarm-rate {settings.alarm_rate:g}`."
+            )
+        return read_threshold(folder, calibration)
+    except RunError:
+        if not mend:
+            raise
+        return by_alarm_rate(calibration, settings.alarm_rate)
 
 
 def check_detector(folder: Path) -> None:

@@ -81,8 +81,8 @@ class FittedPictures:
         return write_parts(folder, self.settings, kept, arrays, self.threshold)
 
     @classmethod
-    def load(cls, folder: Path | str) -> FittedPictures:
-        """Read a folder back, every part checked. Raises ModelFileError."""
+    def load(cls, folder: Path | str, mend: bool = False) -> FittedPictures:
+        """Read a folder back as `load_detector` does. Raises ModelFileError or RunError."""
         folder = Path(folder)
         check_detector(folder)
         settings = read_settings(folder / "detector.json")
@@ -95,7 +95,8 @@ class FittedPictures:
             parts = {k[6:]: v for k, v in tensors.items() if k.startswith("model.")}
             model = PictureDetector.from_tensors(kept, parts)
             calibration = Calibration(tensors["calibration"])
-        return cls(model, calibration, kept_threshold(folder, calibration), settings, low, high)
+        threshold = kept_threshold(folder, calibration, settings, mend)
+        return cls(model, calibration, threshold, settings, low, high)
 
 
 def holds_pictures(folder: Path | str) -> bool:
@@ -104,10 +105,12 @@ def holds_pictures(folder: Path | str) -> bool:
     return isinstance(fmt, dict) and fmt.get("kind") == "pictures"
 
 
-def load_any(folder: Path | str) -> FittedPictures | FittedDetector:
-    """The detector of a folder, of pictures or of rows. Raises ModelFileError."""
+def load_any(folder: Path | str, mend: bool = False) -> FittedPictures | FittedDetector:
+    """The detector of a folder, of pictures or of rows; with `mend` also with a threshold.json
+    that is broken. Raises ModelFileError or RunError."""
     check_detector(Path(folder))
-    return FittedPictures.load(folder) if holds_pictures(folder) else load_detector(folder)
+    load = FittedPictures.load if holds_pictures(folder) else load_detector
+    return load(folder, mend)
 
 
 def channels_first(X: Any) -> np.ndarray:

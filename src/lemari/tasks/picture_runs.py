@@ -60,9 +60,12 @@ def holds_images(data: str) -> bool:
 
 def read_pictures(data: str, fmt: ImageFormat | None = None) -> tuple[Pictures, ImageFormat]:
     """Pictures in a format, or in the one that suits them; files that were skipped are noted."""
+    fault = f"{Path(data).name} holds no pictures; this detector was made for them."
+    if data.lower().endswith(TABLES) and Path(data).is_file():
+        raise DataError(fault)
     source = open_data(data)
     if source.kind != "image":
-        raise DataError(f"{Path(data).name} holds no pictures; this detector was made for them.")
+        raise DataError(fault)
     learned = source.learn() if fmt is None else fmt
     assert isinstance(learned, ImageFormat)
     rows = source.load(learned)
@@ -95,7 +98,7 @@ def labels_of(pictures: Pictures, normal: str | None) -> tuple[np.ndarray | None
         return None, ""
     if normal is None:
         try:
-            return marks([classes[i] if i >= 0 else None for i in y])
+            return marks([classes[i] if i >= 0 else None for i in y], guess=False)
         except DataError:
             pictures.notes.append(
                 "the class folders are not used, for none is called normal; name it with --label"

@@ -103,7 +103,7 @@ def _tried(fitted, row, spans, used) -> tuple[list[int], np.ndarray, tuple, np.n
 def _expected(fitted, row, spans, used) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What is expected of each feature given the other columns: middle, low and high (F,)."""
     stored = fitted.model.rows[:COMPARED]
-    if len(stored) < 3:
+    if not len(stored) or (len(stored) < 3 and fitted.model.denoisers):
         return _by_network(fitted, row, spans, used)
     rows, own = standard(stored), standard(row[None])[0]
     squares = np.square(rows - own)

@@ -59,7 +59,8 @@ def worst_lines(rows: list[dict[str, Any]]) -> str:
     shown = []
     for row in rows:
         why = one_line("; ".join(reason["text"] for reason in row["reasons"]))
-        name = row.get("name") or (f"{row['file']} {row['row']}" if files else str(row["row"]))
+        name = str(row.get("name") or row["row"])
+        name = f"{row['file']} {name}" if files else name
         flag = "flagged" if row["flagged"] else "-"
         shown.append((one_line(name), cell(row["score"]), f"{row['p_value']:.2g}", flag, why))
     return table(shown, ("row", "score", "p", "", "why")) if shown else ""

@@ -43,7 +43,7 @@ def threshold(
     progress, folder = Progress(as_json), find_detector(run)
     asked = ask(alarm_rate, confidence, miss_cost, alarm_cost, share, labels, label, goal,
                 automatic, value)  # fmt: skip
-    fitted = load_any(folder)
+    fitted = load_any(folder, mend=asked is not None)
     if asked is None:
         told = show_threshold(folder, fitted)
     else:
