@@ -59,9 +59,10 @@ def layer_table(model: Autoencoder) -> list[dict[str, Any]]:
 
     def watch(part: str, name: str, layer: nn.Module) -> None:
         def hook(module: nn.Module, inputs: tuple, output: torch.Tensor) -> None:
-            shape = tuple(output.shape[1:])
-            rows.append({"name": f"{part}.{name}", "kind": kind_of(module), "output": shape,
-                         "parameters": count(module), "part": part})  # fmt: skip
+            shape, full = tuple(output.shape[1:]), f"{part}.{name}"
+            if all(row["name"] != full for row in rows):  # a prior may run the encoder again
+                rows.append({"name": full, "kind": kind_of(module), "output": shape,
+                             "parameters": count(module), "part": part})  # fmt: skip
 
         handles.append(layer.register_forward_hook(hook))
 

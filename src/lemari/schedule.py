@@ -37,10 +37,14 @@ class Ramp:
     steps: int
 
     def __post_init__(self) -> None:
-        if self.steps < 0 or self.value < 0:
+        if not 0 <= self.value < math.inf:
             raise UsageError(
-                f"A weight is raised from 0 to {self.value:g} over {self.steps} steps: neither "
-                "may be negative; leave --warm-up out for none."
+                f"A weight or a capacity must be 0 or more, but {self.value:g} was given."
+            )
+        if self.steps < 0:
+            raise UsageError(
+                f"A warm-up takes 0 steps or more, but {self.steps} were given; leave --warm-up "
+                "(warm_up=) out for the usual number."
             )
 
     def __call__(self, step: int) -> float:

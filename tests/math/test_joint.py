@@ -93,6 +93,13 @@ def test_a_capacity_is_the_goal_of_its_part():
 
 
 def test_codes_that_are_too_small_are_refused():
-    with pytest.raises(UsageError, match="at least 2 categories and 1 number"):
-        VARIANTS["joint-vae"](Schema("table", (4,)), categories=1, latent=2)
+    for categories in (1, 0, -5):
+        with pytest.raises(UsageError, match="at least 2 categories and 1 number"):
+            VARIANTS["joint-vae"](Schema("table", (4,)), categories=categories, latent=2)
+    with pytest.raises(UsageError, match="at least 1 number beside"):
+        VARIANTS["joint-vae"](Schema("image", (1, 12, 12)), categories=64, network="lesson-conv")
+    with pytest.raises(UsageError, match="kl_numbers"):
+        VARIANTS["joint-vae"](Schema("table", (4,)), beta=-1.0)
+    with pytest.raises(UsageError, match="at most 1.1 nats"):
+        VARIANTS["joint-vae"](Schema("table", (4,)), categories=3, category_capacity=1.2)
     assert math.prod(VARIANTS["joint-vae"](Schema("table", (4,)), latent=1).code) == 11

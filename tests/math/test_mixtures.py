@@ -156,6 +156,12 @@ def test_fewer_rows_than_clusters_leave_the_others_as_they_are():
     assert all(bool(p.isfinite().all()) for p in prior.parameters())
 
 
+def test_one_row_is_the_mean_of_its_cluster():
+    prior = ClusterPrior(2, clusters=3, epochs=0).double()
+    prior.fit_to(torch.tensor([[3.0, -1.0]], dtype=F64))
+    torch.testing.assert_close(prior.means[0].detach(), torch.tensor([3.0, -1.0], dtype=F64))
+
+
 def test_wrong_numbers_are_refused():
     for variant, wrong in (("vamp-vae", {"components": 0}), ("mixture-vae", {"clusters": 0})):
         with pytest.raises(UsageError):

@@ -234,7 +234,7 @@ def test_capacity_vae_carries_the_capacity():
     x = rng.normal(size=(200, 2)) @ rng.normal(size=(2, 6)) + 0.1 * rng.normal(size=(200, 6))
     for capacity in (1.0, 3.0):
         model = VARIANTS["capacity-vae"](
-            TABLE, capacity=capacity, steps=50, network="mlp:16", gamma=10.0
+            TABLE, capacity=capacity, warm_up=50, network="mlp:16", gamma=10.0
         )
         feed = Feed(x.astype(np.float32), None, Identity())
         for _ in Training(model, feed, Plan(epochs=60, batch_size=20, lr=1e-2)).run():

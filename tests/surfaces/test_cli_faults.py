@@ -11,6 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lemari.registry import VARIANTS
+from lemari.store import Fitted, read_recipe
+
 READERS = ("train", "inspect", "embed", "reconstruct", "evaluate", "morph")
 
 
@@ -119,6 +122,19 @@ WRONG = {
     ("--fit", "x"): "crop",
     ("--channels", "2"): "1, 3, 4",
     ("--variant", "cvae"): "needs labels",
+    ("--beta", "nan"): "--beta takes a number",
+    ("--warm-up", "-1"): "0 steps or more",
+    ("--variant", "ae", "--beta", "2"): "no option --beta, but vae, beta-vae",
+    ("--variant", "linear-ae", "--network", "mlp"): "no option --network, but ae",
+    ("--variant", "iwae", "--doubly=maybe"): "--doubly is true or false",
+    ("--variant", "iwae", "--draws", "6000"): "at most 5000",
+    ("--variant", "beta-tc-vae", "--beta", "0.5"): "beta of 1",
+    ("--variant", "dip-vae", "--diagonal", "-1"): "the diagonal must be 0 or more",
+    ("--variant", "vq-vae", "--commitment", "-1"): "'commitment' must be 0 or more",
+    ("--variant", "factor-vae", "--gamma", "-1"): "'tc' must be 0 or more",
+    ("--variant", "capacity-vae", "--capacity", "-1"): "capacity must be 0 or more",
+    ("--variant", "flow-prior-vae", "--latent", "5000"): "autoregressive maps of 5000",
+    ("--variant", "masked-ae", "--block", "0"): "at least 1 pixel wide",
 }
 
 
@@ -165,6 +181,26 @@ def test_wrong_words(cli, whole_run, sets, tmp_path, monkeypatch, words, said):
     places = {"RUN": whole_run, "DATA": sets / "d.npy"}
     assert said in cli.refused(2, *(places.get(word, word) for word in words))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "want"),
+    [(["--doubly"], True), (["--doubly", "yes"], True), (["--doubly=false"], False), ([], None)],
+    ids=str,
+)
+def test_switches_are_kept_as_true_and_false(cli, sets, tmp_path, no_finish, words, want):
+    out = tmp_path / "run"
+    data, small = sets / "d.npy", [*cli.small, "--network", "mlp:8", "--out", out]
+    cli.done("train", "--variant", "iwae", *words, data, *small)
+    assert read_recipe(out / "recipe.json").options.get("doubly") is want
+    Fitted.load(out)
+
+
+def test_every_variant_can_be_shown(cli):
+    for variant in VARIANTS:
+        layers = cli.done("models", "show", variant, "--json").json["layers"]
+        names = [row["name"] for row in layers]
+        assert len(names) == len(set(names)), variant
 
 
 @pytest.mark.parametrize("run", ["nowhere", "empty", "", "\0"])

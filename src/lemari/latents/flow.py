@@ -15,6 +15,7 @@ from lemari.latents.gaussian import soft_bound
 from lemari.laws import HALF_LOG_2PI, Normal, closed_total, kl_normal, total
 
 ONE = math.log(math.e - 1)  # softplus of this is 1
+MOST_WEIGHTS = 200_000_000
 FLOWS = ("iaf", "planar", "radial")
 Map = Callable[[Tensor], tuple[Tensor, Tensor]]  # z (..., D) -> new z, log |det Jacobian| (...)
 
@@ -31,6 +32,12 @@ def autoregressive(size: int, transforms: int, context: int = 0) -> nn.Module:
             'Autoregressive flows need zuko; install it with: pip install "lemari[flows]".'
         ) from fault
     hidden = max(128, 4 * size)
+    weights = transforms * hidden * (3 * size + context + hidden)
+    if weights > MOST_WEIGHTS:  # before they are made, even where the rest is only counted
+        raise UsageError(
+            f"{transforms} autoregressive maps of {size} numbers have {weights:,} weights, more "
+            f"than {MOST_WEIGHTS:,}; choose a smaller --latent, or a network whose code is shorter."
+        )
     with torch.device("cpu"):
         maf: Any = MAF(
             size, context, transforms=transforms, hidden_features=(hidden, hidden)

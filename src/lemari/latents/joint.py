@@ -101,6 +101,11 @@ class JointPosterior(nn.Module):
 
     def __init__(self, categories: int) -> None:
         super().__init__()
+        if categories < 2:
+            raise UsageError(
+                f"The code needs at least 2 categories and 1 number beside them, but categories "
+                f"is {categories}; 10 are usual."
+            )
         self.extra = categories  # the code holds these beside its `latent` numbers
 
     def forward(self, h: Tensor) -> Joint:
@@ -120,10 +125,11 @@ class JointPrior(nn.Module):
     def __init__(self, *shape: int, categories: int) -> None:
         super().__init__()
         self.shape, self.numbers = shape, math.prod(shape) - categories
-        if categories < 2 or self.numbers < 1:
+        if self.numbers < 1:
             raise UsageError(
-                f"The code needs at least 2 categories and 1 number beside them, but it has "
-                f"{categories} and {self.numbers}; change --categories."
+                f"The code needs at least 1 number beside its categories, but it has "
+                f"{math.prod(shape)} in all and {categories} of them are categories; lower "
+                "--categories."
             )
         self.categories = categories
         self.register_buffer("zero", torch.zeros(()), persistent=False)

@@ -151,6 +151,7 @@ class ClusterPrior(nn.Module):
         """
         from sklearn.mixture import GaussianMixture
 
+        codes = codes.repeat(2, 1) if len(codes) == 1 else codes
         count = min(len(self.logits), len(codes))
         seed = int(torch.randint(2**31 - 1, ()))
         found = GaussianMixture(count, covariance_type="diag", n_init=5, random_state=seed,

@@ -55,7 +55,20 @@ def check_options(variant: str, options: dict[str, Any]) -> None:
     known = variant_options(variant)
     for name in options:
         if name not in known:
-            raise UsageError(nearest(name, known, f"option of {variant}"))
+            other = elsewhere(name, variant)
+            raise UsageError(other or nearest(name, known, f"option of {variant}"))
+
+
+def elsewhere(name: str, variant: str) -> str:
+    """The sentence that answers an option of other variants; empty where none has it."""
+    have = [v for v in VARIANTS.builtin if name in variant_options(v)]
+    if not have:
+        return ""
+    others = ", ".join(have[:4]) + (f" and {len(have) - 4} more have" if have[4:] else " have")
+    return (
+        f"Variant {variant!r} has no option --{name.replace('_', '-')}, but {others}; leave it "
+        "out, or choose one of these."
+    )
 
 
 def network_of(variant: str, options: dict[str, Any]) -> str:

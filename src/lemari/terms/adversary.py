@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lemari.schedule import Schedule
-from lemari.terms.base import CODER, EVERYTHING, Term
+from lemari.terms.base import CODER, Term
 from lemari.terms.fit import over_draws
 from lemari.types import Trace
 
@@ -76,10 +76,9 @@ class LogRatio(Term):
         self,
         weight: float | Schedule = 1.0,
         trains: tuple[str, ...] = CODER,
-        name: str = "ratio",
+        name: str | None = None,
     ) -> None:
-        super().__init__(weight, trains)
-        self.name = name
+        super().__init__(weight, trains, name)
 
     def forward(self, t: Trace, model: Any) -> Tensor:
         return -over_draws(model.critic(t.z))
@@ -112,11 +111,6 @@ class FeatureError(Term):
     """
 
     name = "features"
-
-    def __init__(
-        self, weight: float | Schedule = 1.0, trains: tuple[str, ...] = EVERYTHING
-    ) -> None:
-        super().__init__(weight, trains)
 
     def forward(self, t: Trace, model: Any) -> Tensor:
         with torch.no_grad():

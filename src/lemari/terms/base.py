@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
@@ -21,18 +22,26 @@ class Term(nn.Module):
     """A weighted summand of the loss.
 
     `weight` is a number or a schedule of the step; `trains` names the parts of the model that
-    the term's gradient may reach; `needs` names traits that the posterior must have.
+    the term's gradient may reach; `needs` names traits that the posterior must have; `name` tells
+    two terms of one kind apart.
     """
 
     name = "term"
     needs: frozenset[str] = frozenset()
 
     def __init__(
-        self, weight: float | Schedule = 1.0, trains: tuple[str, ...] = EVERYTHING
+        self,
+        weight: float | Schedule = 1.0,
+        trains: tuple[str, ...] = EVERYTHING,
+        name: str | None = None,
     ) -> None:
         super().__init__()
-        if not callable(weight) and not weight >= 0:
-            raise UsageError(f"The weight of {self.name!r} must be 0 or more, but is {weight:g}.")
+        self.name = name or self.name
+        if not callable(weight) and not 0 <= weight < math.inf:
+            raise UsageError(
+                f"The weight of the term {self.name!r} must be 0 or more, but is {weight:g}; "
+                "give 0 to leave the term out."
+            )
         self.weight = weight if callable(weight) else Constant(weight)
         self.trains = trains
 

@@ -14,13 +14,20 @@ from lemari.terms.base import CODER, EVERYTHING, Term
 from lemari.terms.fit import log_likelihood
 from lemari.types import Trace
 
+MOST_DRAWS = 5000
+
 
 def drawn(draws: int, groups: int = 1) -> int:
-    """Codes of each example in all: `groups` times `draws`. Raises UsageError below 1."""
+    """Codes of each example in all: `groups` times `draws`. UsageError below 1, or far too many."""
     if draws < 1 or groups < 1:
         raise UsageError(
             f"An importance bound needs at least one group of one draw, but was given {groups} "
             f"of {draws}; 5 draws are usual."
+        )
+    if draws * groups > MOST_DRAWS:
+        raise UsageError(
+            f"{draws * groups} draws of each example take the time and memory of so many models; "
+            f"give at most {MOST_DRAWS} in all. 5 are usual, 50 are many."
         )
     return draws * groups
 
@@ -34,6 +41,7 @@ class Bound(Term):
     Salakhutdinov 2016, arXiv:1509.00519; in groups: Rainforth et al. 2018, arXiv:1802.04537)
     """
 
+    name = "bound"
     needs = frozenset({"density"})
 
     def __init__(
@@ -41,10 +49,10 @@ class Bound(Term):
         weight: float | Schedule = 1.0,
         trains: tuple[str, ...] = EVERYTHING,
         draws: int | None = None,
-        name: str = "bound",
+        name: str | None = None,
     ) -> None:
-        super().__init__(weight, trains)
-        self.draws, self.name = draws, name
+        super().__init__(weight, trains, name)
+        self.draws = draws
 
     def forward(self, t: Trace, model: nn.Module) -> Tensor:
         weights = log_weights(t)
@@ -64,7 +72,7 @@ class DoublyReparameterised(Bound):
 
     needs = frozenset({"density", "gaussian"})
 
-    def __init__(self, weight: float | Schedule = 1.0, name: str = "bound") -> None:
+    def __init__(self, weight: float | Schedule = 1.0, name: str | None = None) -> None:
         super().__init__(weight, CODER, name=name)
 
     def forward(self, t: Trace, model: nn.Module) -> Tensor:

@@ -27,8 +27,8 @@ class PartKL(Term):
     def __init__(
         self, part: str, weight: float | Schedule = 1.0, capacity: Schedule | None = None
     ) -> None:
-        super().__init__(weight)
-        self.name, self.first = f"kl_{part}", part == PARTS[0]
+        super().__init__(weight, name=f"kl_{part}")
+        self.first = part == PARTS[0]
         self.capacity = capacity or Constant(0.0)
 
     def forward(self, t: Trace, model: nn.Module) -> Tensor:

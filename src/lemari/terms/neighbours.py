@@ -126,5 +126,6 @@ def curve(min_dist: float) -> tuple[float, float]:
 
     d = np.linspace(0, 3, 300)
     want = np.exp(-np.maximum(d - min_dist, 0))
-    (a, b), _ = curve_fit(lambda d, a, b: 1 / (1 + a * d ** (2 * b)), d, want)
+    with np.errstate(divide="ignore"):  # at distance 0, where a trial has a negative b
+        (a, b), _ = curve_fit(lambda d, a, b: 1 / (1 + a * d ** (2 * b)), d, want)
     return float(a), float(b)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -133,6 +135,8 @@ class Covariance(Term):
         super().__init__(weight)
         if kind not in ("i", "ii"):
             raise UsageError(f"There is no DIP-VAE {kind!r}; choose i or ii.")
+        if not 0 <= diagonal < math.inf:
+            raise UsageError(f"The weight of the diagonal must be 0 or more, but is {diagonal:g}.")
         self.kind, self.diagonal = kind, diagonal
 
     def forward(self, t: Trace, model: nn.Module) -> Tensor:

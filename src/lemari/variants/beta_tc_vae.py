@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Unpack
 
 from lemari.assemble import Shared, assemble
+from lemari.errors import UsageError
 from lemari.latents.gaussian import DiagonalGaussian
 from lemari.model import Autoencoder
 from lemari.terms.correlation import TotalCorrelation
@@ -23,5 +24,7 @@ def beta_tc_vae(
     trade fixed. Without `stratified` the batch stands for the whole set.
     (Chen et al. 2018, arXiv:1802.04942)
     """
+    if not beta >= 1:
+        raise UsageError(f"beta-tc-vae needs a beta of 1 (a plain VAE) or more, not {beta:g}.")
     terms = [Recon(), KL(), TotalCorrelation(beta - 1, stratified=stratified)]
     return assemble(data, DiagonalGaussian(), terms, **shared)

@@ -17,7 +17,7 @@ def capacity_vae(
     data: Schema,
     *,
     capacity: float = 25.0,
-    steps: int = 1000,
+    warm_up: int = 1000,
     gamma: float = 30.0,
     both: bool = False,
     **shared: Unpack[Shared],
@@ -26,9 +26,9 @@ def capacity_vae(
 
     Use it for separate factors (they come in one by one, the most telling first), or to compare
     models at the same rate. The KL is kept under a value that rises to `capacity` nats over
-    `steps` steps: what is above costs `gamma` times as much. With `both` what is below costs it
+    `warm_up` steps: what is above costs `gamma` times as much. With `both` what is below costs it
     too, as in the paper; short trainings then fill the capacity with nothing.
     (Burgess et al. 2018, arXiv:1804.03599)
     """
-    terms = [Recon(), Capacity(gamma, Ramp(capacity, steps), both)]
+    terms = [Recon(), Capacity(gamma, Ramp(capacity, warm_up), both)]
     return assemble(data, DiagonalGaussian(), terms, **shared)

@@ -8,7 +8,6 @@ from lemari.assemble import Shared, assemble
 from lemari.condition import labels_of
 from lemari.latents.gaussian import DiagonalGaussian
 from lemari.model import Autoencoder
-from lemari.schedule import Ramp
 from lemari.terms.divergence import KL
 from lemari.terms.fit import Recon
 from lemari.types import Schema
@@ -20,7 +19,7 @@ def cvae(data: Schema, *, beta: float = 1.0, **shared: Unpack[Shared]) -> Autoen
     Use it to generate a class on demand, or the same style in every class. Needs labels.
     (Sohn, Lee and Yan 2015)
     """
-    terms = [Recon(), KL(Ramp(beta, 0))]
+    terms = [Recon(), KL(beta)]
     return assemble(data, DiagonalGaussian(), terms, condition=labels_of(data), **shared)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import Unpack
 
 from lemari.assemble import Shared, assemble
+from lemari.errors import UsageError
 from lemari.latents.joint import JointPosterior, JointPrior
 from lemari.model import Autoencoder
 from lemari.schedule import Ramp
@@ -30,8 +32,13 @@ def joint_vae(
     own, raised over `warm_up` steps and weighed by `beta`: about 2 for 10 categories, and a beta
     of 30, keep the category in use. (Dupont 2018, arXiv:1804.00104)
     """
+    posterior = JointPosterior(categories)
+    if category_capacity > math.log(categories):
+        raise UsageError(
+            f"One of {categories} categories carries at most {math.log(categories):.3g} nats; "
+            f"lower --category-capacity, which is {category_capacity:g}."
+        )
     numbers = PartKL("numbers", beta, Ramp(capacity, warm_up))
     kinds = PartKL("categories", beta, Ramp(category_capacity, warm_up))
     prior = partial(JointPrior, categories=categories)
-    return assemble(data, JointPosterior(categories), [Recon(), numbers, kinds], prior=prior,
-                    **shared)  # fmt: skip
+    return assemble(data, posterior, [Recon(), numbers, kinds], prior=prior, **shared)

@@ -29,7 +29,7 @@ def masked_ae(
     columns of a table. (He et al. 2022, arXiv:2111.06377)
     """
     if data.kind == "image":
-        corrupt = Missing(mask, block or max(2, min(data.shape[1:]) // 7))
+        corrupt = Missing(mask, max(2, min(data.shape[1:]) // 7) if block is None else block)
     elif block is not None:
         raise UsageError("A table has no blocks of pixels; leave block out.")
     else:

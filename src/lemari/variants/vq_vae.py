@@ -8,7 +8,6 @@ from typing import Unpack
 from lemari.assemble import Shared
 from lemari.latents.quantisers import VectorBooks
 from lemari.model import Autoencoder
-from lemari.schedule import Ramp
 from lemari.terms.commitment import Commitment
 from lemari.terms.fit import Recon
 from lemari.types import Schema
@@ -31,4 +30,4 @@ def vq_vae(
     Kavukcuoglu 2017, arXiv:1711.00937)
     """
     books = partial(VectorBooks, codes=codes, decay=decay)
-    return discrete(data, books, [Recon(), Commitment(Ramp(commitment, 0))], width, **shared)
+    return discrete(data, books, [Recon(), Commitment(commitment)], width, **shared)

@@ -59,8 +59,9 @@ def show(
 
     from lemari.errors import UsageError
     from lemari.layers_table import describe
+    from lemari.networks.select import fits
     from lemari.registry import VARIANTS
-    from lemari.tasks.plan import check_options, check_size, variant_options
+    from lemari.tasks.plan import check_options, check_size, network_of, variant_options
     from lemari.types import Schema
 
     sides = numbers(shape, "--shape") or ()
@@ -70,9 +71,11 @@ def show(
         raise UsageError(
             f"--shape is C,H,W or D, of at most {MOST_SHOWN:,} numbers, not {shape!r}."
         )
-    schema = Schema(kind, sides, tuple(map(str, range(classes))))
     given = {k: v for k, v in {"network": network, "latent": latent}.items() if v is not None}
     check_options(variant, given)
+    if kind == "image":
+        sides = (sides[0], *fits(network_of(variant, given), kind, *sides[1:]))  # as `train` does
+    schema = Schema(kind, sides, tuple(map(str, range(classes))))
     with torch.device("meta"):
         check_size(VARIANTS[variant](schema, **given))
     about = describe(VARIANTS[variant](schema, **given))

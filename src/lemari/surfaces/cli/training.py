@@ -25,6 +25,7 @@ from lemari.surfaces.cli.shown import Shown, announce, sigma_line, trained_line
 from lemari.surfaces.cli.stopping import stoppable
 
 EXTRA = {"allow_extra_args": True, "ignore_unknown_options": True}
+SWITCH = {"true": True, "yes": True, "false": False, "no": False}
 NOT_RECIPE = {"data", "resume", "out", "as_json", "context", "task"}
 
 
@@ -197,6 +198,7 @@ def data_and_options(words: list[str], variant: str) -> tuple[str | None, dict[s
     """DATA, and `--beta 4 --likelihood=mse` as typed values by the variant's signature."""
     from lemari.errors import UsageError
     from lemari.registry import nearest
+    from lemari.tasks.plan import elsewhere
     from lemari.tasks.plan import variant_options as signature
 
     known = {k: v for k, v in signature(variant).items() if k not in ("latent", "network")}
@@ -211,8 +213,12 @@ def data_and_options(words: list[str], variant: str) -> tuple[str | None, dict[s
             data = word
             continue
         if not word.startswith("--") or key not in known:
-            raise UsageError(nearest(word, shown, f"option of train or of {variant}"))
-        if not equals:
+            other = elsewhere(key, variant) if word.startswith("--") else ""
+            raise UsageError(other or nearest(word, shown, f"option of train or of {variant}"))
+        if not equals and "bool" in str(known[key].annotation):
+            plain = words and words[0].lower() in SWITCH
+            value = words.pop(0) if plain else "true"
+        elif not equals:
             if not words:
                 raise UsageError(f"--{name} needs a value.")
             value = words.pop(0)
@@ -225,6 +231,10 @@ def typed(name: str, text: str, parameter: inspect.Parameter) -> Any:
     from lemari.errors import UsageError
 
     note = str(parameter.annotation)
+    if "bool" in note:
+        if text.lower() not in SWITCH:
+            raise UsageError(f"--{name} is true or false, not {text!r}.")
+        return SWITCH[text.lower()]
     try:
         if text.lower() == "none" and "None" in note:
             return None
