@@ -270,7 +270,7 @@ def test_help_is_quick_and_needs_no_torch():
 def test_the_installed_command():
     command = Path(sys.executable).with_name("lemari")
     told = subprocess.run([command, "models", "show", "nope"], capture_output=True, text=True)
-    assert told.returncode == 2 and told.stdout == "" and "Known: ae, vae" in told.stderr
+    assert told.returncode == 2 and told.stdout == "" and "Known: ae, linear-ae" in told.stderr
     assert len(told.stderr.splitlines()) == 1
     shown = subprocess.run([command, "--version"], capture_output=True, text=True)
     assert shown.returncode == 0 and shown.stdout.strip()

@@ -122,7 +122,6 @@ WRONG = {
     ("--fit", "x"): "crop",
     ("--channels", "2"): "1, 3, 4",
     ("--variant", "cvae"): "needs labels",
-    ("--beta", "nan"): "--beta takes a number",
     ("--warm-up", "-1"): "0 steps or more",
     ("--variant", "ae", "--beta", "2"): "no option --beta, but vae, beta-vae",
     ("--variant", "linear-ae", "--network", "mlp"): "no option --network, but ae",
