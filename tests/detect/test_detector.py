@@ -268,3 +268,23 @@ def test_pictures_of_any_layout_and_range_score_alike(pictures, layout, tmp_path
         d.explain(x)
     with pytest.raises(DataError, match="shape"):
         d.predict(np.zeros((2, 5, 5, 7)))
+
+
+def test_pictures_on_another_scale_are_refused(pictures):
+    detector = Detector(normal_only=True).fit(pictures)
+    with pytest.raises(DataError, match="scale"):
+        detector.predict(pictures / 255)
+    with pytest.raises(DataError, match="no pictures"):
+        Detector().fit(pictures[:0])
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [{"alarm_rate": 0.1, "value": 3}, {"alarm_rate": 0.1, "confidense": 0.9}, {"costs": 3},
+     {"costs": ("a", 1)}, {"goal": 3}, {"value": 1, "share": 0.1}],
+)  # fmt: skip
+def test_a_rule_with_anything_else_is_refused(fitted, rule):
+    before = fitted.threshold_
+    with pytest.raises(UsageError):
+        fitted.set_threshold(**rule)
+    assert fitted.threshold_ == before

@@ -22,6 +22,9 @@ from lemari.tasks.detect_score import score_table
 from lemari.tasks.detector_pictures import FittedPictures
 from lemari.tasks.picture_runs import format_of, labelled_scores, read_pictures, score_pictures
 
+SETTINGS = {"alarm_rate": ("confidence",), "costs": ("share",), "value": (), "automatic": (),
+            "goal": ()}  # fmt: skip
+
 
 def chosen(fitted: Any, scores: np.ndarray | None, y: Any, rule: Mapping[str, Any]) -> Threshold:
     """The threshold by one rule: alarm_rate (with confidence), costs=(miss, alarm) with share,
@@ -30,6 +33,7 @@ def chosen(fitted: Any, scores: np.ndarray | None, y: Any, rule: Mapping[str, An
     Raises UsageError for anything else.
     """
     cal, rest = fitted.calibration, dict(rule)
+    check_rule(rest)
     if "alarm_rate" in rest:
         return by_alarm_rate(cal, rest["alarm_rate"], confidence=rest.get("confidence"))
     if "costs" in rest:
@@ -45,6 +49,21 @@ def chosen(fitted: Any, scores: np.ndarray | None, y: Any, rule: Mapping[str, An
         "Give one rule: alarm_rate=0.01, costs=(miss, alarm), value=..., automatic=True with X, or "
         "X and y."
     )
+
+
+def check_rule(rule: Mapping[str, Any]) -> None:
+    """UsageError unless one rule is given, with nothing that does not belong to it."""
+    first = next((name for name in SETTINGS if rule.get(name) is not None), "goal")
+    extra = [n for n in rule if n != first and n not in SETTINGS.get(first, ())]
+    if extra and rule[extra[0]] is not None:
+        with_ = f"with {first}" if first in rule else "to a rule"
+        raise UsageError(f"{extra[0]} does not go {with_}; give one rule and what belongs to it.")
+    costs = rule.get("costs", (1, 1))
+    pair = isinstance(costs, tuple | list) and len(costs) == 2
+    if not pair or not all(isinstance(c, int | float | np.number) for c in costs):
+        raise UsageError(f"costs is {costs!r}; give two numbers, (miss, alarm).")
+    if not isinstance(rule.get("goal", ""), str):
+        raise UsageError(f'goal is {rule["goal"]!r}; use "f1", "precision=0.9" or "recall=0.9".')
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,8 @@ class FittedPictures:
         if not settings.memory:
             raise UsageError("A detector of pictures stores features of them; leave memory on.")
         x = channels_first(X)
+        if not len(x):
+            raise DataError("There are no pictures; give at least two different ones.")
         low, high = ends or value_range(x)
         model, scores = PictureDetector.learn(
             scaled(x, low, high), settings.normal_only, settings.seed, progress
@@ -141,8 +143,22 @@ def value_range(x: np.ndarray) -> tuple[float, float]:
     return (0.0, 1.0) if low >= 0 and high <= 1 else (low, max(high, low + 1e-6))
 
 
+def check_values(x: np.ndarray, low: float, high: float) -> None:
+    """DataError for pictures on another scale than that of training."""
+    if not x.size or not np.isfinite(x).all():
+        return  # the model says where
+    first, last, span = float(x.min()), float(x.max()), high - low
+    parts = x.dtype.kind == "f" and span >= 50 and first >= 0 and 0 < last <= 1
+    if parts or first < low - span or last > high + span:
+        raise DataError(
+            f"Values from {first:.6g} to {last:.6g} were given, but black was {low:g} and white "
+            f"{high:g} in training; bring them to that scale first."
+        )
+
+
 def scaled(x: np.ndarray, low: float, high: float) -> np.ndarray:
     """Values in [0, 1]; bytes as they are where black is 0 and white 255."""
     if x.dtype == np.uint8 and (low, high) == (0.0, 255.0):
         return x
+    check_values(x, low, high)
     return np.clip((x.astype(np.float32) - low) / (high - low), 0, 1)

@@ -100,7 +100,8 @@ class Detector(OutlierMixin, BaseEstimator):
 
     def p_value(self, X: Any) -> np.ndarray:
         """The share of normal rows that score at least as high, (N,), in (0, 1] (conformal)."""
-        return self.fitted_.calibration.p_value(self.anomaly_score(X))
+        scores = self.anomaly_score(X)
+        return self.fitted_.calibration.p_value(scores)
 
     def explain(self, X: Any, most: int = 3) -> list[list[Reason]]:
         """For each row the columns that most explain its score, with what was expected there.
