@@ -17,6 +17,8 @@ from lemari.errors import UsageError
 def nearest(name: str, known: Iterable[str], what: str) -> str:
     """The sentence that answers a wrong name: the nearest right one and the whole list."""
     known = list(known)
+    if not known:
+        return f"There is no {what} {name!r}: this model knows none; leave it out."
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
     guess = f"; did you mean {close[0]!r}?" if close else "."
     return f"There is no {what} {name!r}{guess} Known: {', '.join(known)}."

@@ -184,7 +184,7 @@ def shapes_of(schema: Schema, recipe: Recipe) -> dict[str, tuple[int, ...]]:
             + " If a package provides it, install that package."
         )
     try:
-        check_types(recipe)
+        check_types(recipe.variant, recipe.options)
         with torch.device("meta"):
             model = VARIANTS[recipe.variant](schema, **recipe.options)
     except Exception as fault:  # whatever a changed recipe provokes, it is the file's fault
@@ -195,11 +195,11 @@ def shapes_of(schema: Schema, recipe: Recipe) -> dict[str, tuple[int, ...]]:
     return {name: tuple(t.shape) for name, t in model.state_dict().items()}
 
 
-def check_types(recipe: Recipe) -> None:
+def check_types(variant: str, options: dict[str, Any]) -> None:
     """Each option is of the type that the variant's signature says."""
-    known = options_of(VARIANTS[recipe.variant])
-    for name, value in recipe.options.items():
+    known = options_of(VARIANTS[variant])
+    for name, value in options.items():
         note = str(known[name].annotation) if name in known else "Any"
         kinds = [KINDS.get(part.strip()) for part in note.split("|")]
         if None not in kinds and not any(type(value) in kind for kind in kinds if kind):
-            raise UsageError(f"{name} is {note}, not {str(value)[:80]!r}")
+            raise UsageError(f"{name} is {note}, but {str(value)[:80]!r} was given.")

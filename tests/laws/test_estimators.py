@@ -12,6 +12,7 @@ from lemari.assemble import options_of
 from lemari.errors import LemariError, ModelFileError
 from lemari.registry import VARIANTS
 from lemari.surfaces.estimator import CLASSES, estimator, load
+from lemari.surfaces.estimator.naming import estimator_of
 
 QUICK = {"epochs": 2, "batch_size": 16, "threads": 1, "network": "mlp:16"}
 
@@ -191,3 +192,32 @@ def test_rows_of_another_width_are_refused_in_a_sentence():
         made.transform(np.zeros((2, 9, 9), np.uint8))
     with pytest.raises(LemariError, match="rows of 2 numbers"):
         made.inverse_transform(np.zeros((2, 5)))
+
+
+@pytest.mark.parametrize(
+    ("variant", "options", "said"),
+    [
+        ("iwae", {"doubly": "false"}, "doubly is bool"),
+        ("vae", {"beta": "3"}, "beta is float"),
+        ("vae", {"latent": 2.5}, "latent is int"),
+        ("vae", {"beta": float("nan")}, "0 or more"),
+    ],
+)
+def test_options_of_another_type_are_refused_before_training(variant, options, said):
+    with pytest.raises(LemariError, match=said):
+        estimator_of(variant)(epochs=1, network="mlp:4", **options).fit(np.eye(6))
+
+
+def test_numpys_numbers_are_numbers():
+    made = CLASSES["vae"](epochs=1, network="mlp:4", beta=np.float64(2), latent=np.int64(1))
+    assert made.fit(np.eye(6)).transform(np.eye(6)).shape == (6, 1)
+
+
+def test_classes_that_do_not_fit_get_a_sentence():
+    x, y = np.eye(6), list("aabbab")
+    made = CLASSES["cvae"](epochs=1, network="mlp:4", latent=1).fit(x, y)
+    for wrong, said in (("nope", "no class 'nope'"), (["a", "b"], "one for each of 3 rows")):
+        with pytest.raises(LemariError, match=said):
+            made.sample(3, y=wrong)
+    with pytest.raises(LemariError, match="this model knows none"):
+        CLASSES["vae"](epochs=1, network="mlp:4").fit(x).sample(3, y="a")

@@ -133,6 +133,7 @@ WRONG = {
     ("--variant", "factor-vae", "--gamma", "-1"): "'tc' must be 0 or more",
     ("--variant", "capacity-vae", "--capacity", "-1"): "capacity must be 0 or more",
     ("--variant", "flow-prior-vae", "--latent", "5000"): "autoregressive maps of 5000",
+    ("--variant", "masked-ae", "--mask", "0"): "between 0 and 1",
     ("--variant", "masked-ae", "--block", "0"): "at least 1 pixel wide",
 }
 

@@ -17,6 +17,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+
+from lemari.latents.codebook import Codebook
 
 PLANS = {
     "mlp": ("--network", "mlp:16", "--epochs", "15", "--batch-size", "2"),
@@ -281,6 +284,22 @@ def test_resuming_a_finished_run_changes_nothing(cli, sets, finished):
     cli.done("train", "--resume", finished)
     cli.done("train", "--resume", finished, sets / "d.npy", *SHORT, *REST)
     assert state(finished) == before
+
+
+def test_a_look_at_the_rows_before_training_takes_the_recipes_threads(
+    cli, sets, tmp_path, monkeypatch, no_finish
+):
+    seen = []
+    look = Codebook.prepare
+    monkeypatch.setattr(
+        Codebook,
+        "prepare",
+        lambda *given: (seen.append(torch.get_num_threads()), look(*given)),
+    )
+    torch.set_num_threads(2)
+    words = ("--variant", "vq-vae", "--network", "mlp:8", "--codes", "4", "--epochs", "1", *REST)
+    cli.done("train", sets / "d.npy", *words, "--out", tmp_path / "run")
+    assert seen == [1]
 
 
 def test_a_resume_without_checkpoints_begins_again(cli, whole, finished):

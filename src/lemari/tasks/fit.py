@@ -92,8 +92,8 @@ def train_in(
     sweep(folder)
     train, _ = job.feeds()
     model = build(job.format.schema, job.recipe)
-    training = Training(model, train, job.recipe.plan, job.watched())
-    with threads(job.recipe.threads):
+    with threads(job.recipe.threads):  # what looks at the rows beforehand must repeat as well
+        training = Training(model, train, job.recipe.plan, job.watched())
         restore(folder / "checkpoints", training)
         history = keep_history(folder, training.epoch)
         watch = Watch(course(model, history, len(train), job.recipe.batch_size))

@@ -19,7 +19,7 @@ from lemari.formats import Format, ImageFormat
 from lemari.machine import precision_for, threads_for
 from lemari.networks.select import fits, is_published, parse, resolve
 from lemari.registry import VARIANTS, nearest
-from lemari.store import DataReference, Recipe
+from lemari.store import DataReference, Recipe, check_types
 from lemari.train import Plan, mix
 from lemari.types import Rows, Schema
 
@@ -93,8 +93,10 @@ def sized(fmt: Format, network: str) -> tuple[Format, str | None]:
 
 def recipe_for(schema: Schema, request: Request, data: DataReference | None = None) -> Recipe:
     """A recipe with every choice made. Raises UsageError when variant and data do not fit."""
-    options = {k: v for k, v in request.options.items() if v is not None}
+    options = {k: v.item() if isinstance(v, np.generic) else v
+               for k, v in request.options.items() if v is not None}  # fmt: skip
     check_options(request.variant, options)
+    check_types(request.variant, options)
     schedule = request.schedule or "cosine"
     Plan(request.epochs, request.batch_size, request.lr, request.seed, schedule, request.augment,
          request.patience)  # fmt: skip

@@ -20,7 +20,7 @@ def fsq_vae(
     width: int | None = None,
     **shared: Unpack[Shared],
 ) -> Autoencoder:
-    """Discrete codes without a codebook: each number is rounded to one of a few fixed levels.
+    """Autoencoder of discrete codes, but no codebook: each number takes one of a few levels.
 
     Use it in place of `vq-vae` where codes die or training is unsteady: there is no codebook to
     learn and no second loss. `8-5-5-5` makes 1000 codes. (Mentzer et al. 2024, arXiv:2309.15505)

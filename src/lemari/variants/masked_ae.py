@@ -28,6 +28,8 @@ def masked_ae(
     picture, in squares of `block` pixels (a seventh of the shorter side when left out), or of the
     columns of a table. (He et al. 2022, arXiv:2111.06377)
     """
+    if not 0 < mask < 1:
+        raise UsageError(f"masked-ae hides a share of each example between 0 and 1, not {mask:g}.")
     if data.kind == "image":
         corrupt = Missing(mask, max(2, min(data.shape[1:]) // 7) if block is None else block)
     elif block is not None:

@@ -184,6 +184,8 @@ class AutoencoderEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
         """Class names (or one for all) as class numbers."""
         if y is None:
             return None
+        if np.ndim(y) and np.shape(y) != (count,):
+            raise UsageError(f"y is one class, or one for each of {count} rows, not {len(y)}.")
         names = [label_name(v) for v in np.broadcast_to(np.asarray(y), (count,)).tolist()]
         classes = self.fitted_.format.classes
         index = {name: i for i, name in enumerate(classes)}
