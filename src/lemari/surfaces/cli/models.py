@@ -74,8 +74,7 @@ def show(
     given = {k: v for k, v in {"network": network, "latent": latent}.items() if v is not None}
     check_options(variant, given)
     if kind == "image":
-        height, width = fits(network_of(variant, given), kind, sides[-2], sides[-1])  # as `train`
-        sides = (sides[0], height, width)  # pyright: ignore[reportGeneralTypeIssues]
+        sides = (*sides[:1], *fits(network_of(variant, given), kind, *sides[1:]))  # as in `train`
     schema = Schema(kind, sides, tuple(map(str, range(classes))))
     with torch.device("meta"):
         check_size(VARIANTS[variant](schema, **given))
