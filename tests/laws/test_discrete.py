@@ -87,7 +87,7 @@ def test_commitment_needs_a_posterior_with_codes():
         ("vq-vae", {"width": 0}, "width that divides"),
         ("vq-vae", {"codes": 1}, "2 to 65536 codes"),
         ("vq-vae", {"decay": 1.0}, "between 0 and 1"),
-        ("vq-vae", {"commitment": -1.0}, "negative"),
+        ("vq-vae", {"commitment": -1.0}, "0 or more"),
         ("residual-vq-vae", {"quantizers": 0}, "1 to 64"),
         ("fsq-vae", {"levels": "8-5.5"}, "whole numbers"),
         ("fsq-vae", {"levels": "8--5"}, "whole numbers"),
