@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lemari.schedule import Schedule
-from lemari.terms.base import CODER, Term
+from lemari.terms.base import Term
 from lemari.terms.fit import over_draws
 from lemari.types import Trace
 
@@ -67,18 +67,12 @@ class Judge(Term):
 class LogRatio(Term):
     """Nats by which the law of the codes exceeds the other, KL(second || first), by the critic.
 
-    The mean of -d at the codes, which trains the coder and never saturates.
+    The mean of -d at the codes, which trains the coder and never saturates. It says that it may
+    train everything but the critic: nothing beyond the coder depends on it, and terms that train
+    the same parts share one way back through them.
     """
 
     name = "ratio"
-
-    def __init__(
-        self,
-        weight: float | Schedule = 1.0,
-        trains: tuple[str, ...] = CODER,
-        name: str | None = None,
-    ) -> None:
-        super().__init__(weight, trains, name)
 
     def forward(self, t: Trace, model: Any) -> Tensor:
         return -over_draws(model.critic(t.z))
