@@ -68,7 +68,20 @@ def best(model, x):
     return x[0].numel() * 0.5 * math.log(2 * math.pi * likelihood.sigma**2)
 
 
-@pytest.mark.parametrize("case", [*PLAIN, *LAWS, *CONV, *COURSE], ids=str)
+QUICK = ("ae", "vae", "cvae", "aae", "vq-vae", "iwae", "vamp-vae")
+
+
+def slow_unless_quick(cases: list) -> list:
+    """Cases of a few variants as they are, all others marked slow."""
+    return [
+        pytest.param(c, marks=pytest.mark.slow)
+        if isinstance(c, Case) and c.variant not in QUICK
+        else c
+        for c in cases
+    ]
+
+
+@pytest.mark.parametrize("case", slow_unless_quick([*PLAIN, *LAWS, *CONV, *COURSE]), ids=str)
 def test_it_overfits_32_examples(case):
     """Both in nats and in squared error, it must do far better than the mean example."""
     model, feed = case.build(), feed_of(case, 32)
