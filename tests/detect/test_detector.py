@@ -68,6 +68,7 @@ def test_saved_and_loaded_detectors_agree_bit_for_bit(fitted, tmp_path):
     assert again.get_params() == fitted.get_params()
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_detector(fitted):
     x, told = ring(60, 7), fitted.get_params()
     again = Detector(**told).fit(ring(1200))
@@ -92,6 +93,7 @@ def test_false_alarms_come_as_asked(fitted):
     fitted.set_threshold(alarm_rate=0.01)
 
 
+@pytest.mark.slow
 def test_update_learns_the_new_and_keeps_the_old(fitted):
     new, odd = ring(600, 11) + 4, np.random.default_rng(12).permuted(ring(300, 13), axis=0)
     both = Detector(**fitted.get_params()).fit(ring(1200))
@@ -175,6 +177,7 @@ def test_the_fewest_rows_have_reasons(count, normal_only):
     assert all(detector.explain(x + 50))
 
 
+@pytest.mark.slow
 def test_few_and_wide_and_constant_tables_are_taken():
     rng = np.random.default_rng(0)
     for shape in ((2, 1), (5, 3), (20, 400), (60, 2500)):
@@ -196,6 +199,7 @@ def test_a_tampered_file_is_refused(tmp_path):
         lemari.load(run)
 
 
+@pytest.mark.slow
 def test_updated_windows_are_calibrated_on_parts_of_the_new_series():
     def series(count, seed):
         draws = np.random.default_rng(seed).normal(size=(count, 2))

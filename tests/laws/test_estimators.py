@@ -159,6 +159,7 @@ def test_equal_seeds_give_equal_estimators_and_others_do_not():
     assert np.array_equal(a, b) and not np.array_equal(a, c)
 
 
+@pytest.mark.slow
 def test_a_conditional_model_answers_for_the_class_that_is_asked():
     x = np.zeros((30, 8, 8), np.uint8)
     y = np.array(["dark", "light"] * 15)

@@ -71,6 +71,7 @@ def test_nothing_beyond_the_halo_matters(net):
         assert 1 < float(reach) <= net.halo + 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["denoising-ae", "inpainting-ae"])
 def test_a_restoring_model_learns_a_simple_law(task):
     """Flat pictures of random brightness: the mean of the seen pixels is the answer."""

@@ -81,6 +81,7 @@ def test_what_is_learned_from_labels_alone_fits_them_and_leaves_the_model_as_it_
     assert start(feed.gather(chosen).x).abs().max() == 0  # no opinion before learning
 
 
+@pytest.mark.slow
 def test_rows_without_labels_help_and_the_seed_decides(setting):
     model, feed, y = setting
     chosen = np.array([0, 1])

@@ -228,6 +228,7 @@ def test_capacity_at_the_ends_of_its_schedule(both):
         torch.testing.assert_close(found, torch.full((2,), want, dtype=F64))
 
 
+@pytest.mark.slow
 def test_capacity_vae_carries_the_capacity():
     """Two factors that would be worth many more nats, and little noise."""
     rng = np.random.default_rng(0)
@@ -273,6 +274,7 @@ def test_masked_pictures_hide_blocks_that_suit_their_size():
         assert isinstance(corrupt, Missing) and corrupt.block == block
 
 
+@pytest.mark.slow
 def test_linear_ae_reaches_the_error_and_the_subspace_of_pca():
     rng = np.random.default_rng(0)
     scale = np.array([3, 2, 1.5, 0.5, 0.3, 0.1])

@@ -275,6 +275,7 @@ def test_an_estimator_draws_from_a_sampler_of_its_codes():
         fit("kernel", model.transform(x[:5]))
 
 
+@pytest.mark.slow
 def test_a_law_of_sequences_draws_what_belongs_together():
     """Two positions that always hold the same of two codes: no draw mixes them."""
     table = torch.tensor([[0.0, 1.0], [5.0, 5.0]])

@@ -39,6 +39,7 @@ def scores(told):
     return {score["name"]: score for score in told["scores"]}
 
 
+@pytest.mark.slow
 def test_all_measures_are_taken_each_beside_its_baselines(cli, runs):
     told = cli.done("evaluate", runs / "first", "--measures", "all", "--nll", 5, "--json").json
     found = scores(told)
@@ -61,6 +62,7 @@ def test_only_quick_measures_are_taken_unasked_and_only_the_named_ones_when_aske
     assert all(s["baselines"][0]["name"] == "PCA-2" for s in one.values())
 
 
+@pytest.mark.slow
 def test_measures_that_do_not_fit_are_refused_by_name_and_left_out_of_all(cli, runs):
     fault = cli.refused(2, "evaluate", runs / "plain", "--measures", "nll")
     assert "density" in fault and "leave it out" in fault

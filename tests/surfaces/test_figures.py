@@ -73,6 +73,7 @@ def layers(count, shapes=((8, 16, 16), (16, 8, 8), (2,))):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("count", "size"), [(1, SIZES[0]), (1, SIZES[3]), *((4, size) for size in SIZES)], ids=str
 )

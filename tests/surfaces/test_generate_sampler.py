@@ -34,6 +34,7 @@ def codes(path: Path) -> np.ndarray:
         return found["codes"]
 
 
+@pytest.mark.slow
 def test_auto_ranks_keeps_and_shows(cli, run, quick, tmp_path):
     told = cli.done("generate", run, "--sampler", "auto", "-n", 7, "-o", tmp_path / "a.npz",
                     "--json").json  # fmt: skip
@@ -187,6 +188,7 @@ def test_tables_have_samplers_too(cli, sets, tmp_path, quick, no_pictures):
     assert not (run / "figures/samplers.png").exists()
 
 
+@pytest.mark.slow
 def test_a_conditional_model_draws_its_class(cli, sets, tmp_path, quick, no_pictures):
     run = tmp_path / "run"
     cli.done("train", sets / "d.npz", "--variant", "cvae", *cli.small, "--out", run)
@@ -195,6 +197,7 @@ def test_a_conditional_model_draws_its_class(cli, sets, tmp_path, quick, no_pict
                  "-o", tmp_path / "x.npz")  # fmt: skip
 
 
+@pytest.mark.slow
 def test_discrete_codes_are_drawn_as_sequences(cli, sets, tmp_path, quick, no_pictures):
     run = tmp_path / "run"
     cli.done("train", sets / "d.npz", "--variant", "vq-vae", "--codes", 8, "--latent", 4,

@@ -113,6 +113,7 @@ def whole(cli, sets, tmp_path_factory):
     return make
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", PLANS)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_is_answered_and_goes_on(

@@ -201,6 +201,7 @@ def test_quiet_without_verbose(detector, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_the_command_serves_until_sigterm(detector, tmp_path):
     run, token = detector.save(tmp_path / "run"), tmp_path / "token"
     token.write_text(TOKEN + "\n")
