@@ -20,6 +20,7 @@ import os
 import resource
 import statistics
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -221,7 +222,7 @@ class PythaeLoop(PlainLoop):
         model = AE(config, encoder=Encoder(), decoder=Decoder())
         data = BaseDataset(torch.from_numpy(x.astype(np.float32) / 255), torch.zeros(len(x)))
         training = BaseTrainerConfig(
-            output_dir="/tmp/pythae",
+            output_dir=tempfile.gettempdir(),
             num_epochs=1,
             learning_rate=1e-3,
             per_device_train_batch_size=batch,
