@@ -36,6 +36,7 @@ LAYERS = [
     ("model",),
     ("assemble",),
     ("variants", "feed", "layers_table"),
+    ("starting",),
     ("train",),
     ("checkpoint", "store"),
     ("metrics", "doctor", "figures", "samplers"),

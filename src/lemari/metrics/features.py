@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lemari.feed import Feed
-from lemari.train import random_state
+from lemari.starting import random_state
 
 ROWS, STEPS, BATCH, RATE = 20_000, 400, 128, 2e-3
 SIDE = 32  # larger pictures are averaged down to it

@@ -13,7 +13,7 @@ from lemari.feed import Feed
 from lemari.metrics.representation import knn_accuracy
 from lemari.metrics.spreading import spread_labels
 from lemari.model import Autoencoder
-from lemari.train import random_state
+from lemari.starting import random_state
 
 STEPS, BATCH, OWN = 400, 128, 32  # of a fine-tuning; OWN rows of a batch have true labels
 HEAD_LR, CODER_LR = 1e-2, 1e-3

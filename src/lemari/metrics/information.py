@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lemari.feed import Feed
 from lemari.model import Autoencoder
-from lemari.train import random_state
+from lemari.starting import random_state
 from lemari.types import Batch
 
 ROWS = 2000

@@ -11,7 +11,7 @@ from lemari.errors import UsageError
 from lemari.feed import Feed
 from lemari.laws import Density, Law, divergence, kl_per_dimension
 from lemari.model import Autoencoder
-from lemari.train import random_state
+from lemari.starting import random_state
 from lemari.types import Batch
 
 MOST_NUMBERS = 20_000_000  # decoded at a time

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lemari.networks.course import image_shape
-from lemari.networks.layers import Coder, ConvTranspose, Crop, Nets, Residual, halves
+from lemari.networks.layers import Coder, Nets, halves
+from lemari.networks.residual import doubling, halving
 from lemari.types import Schema
 
 
@@ -44,16 +45,7 @@ def maps(
     channels, height, width = image_shape(data, "maps")
     widths = widths or tuple(min(128, 32 * 2**i) for i in range(depth_for(height, width)))
     sizes = halves(height, width, len(widths))
-    encoder: list[nn.Module] = []
-    for before, after in zip((channels + condition, *widths), widths, strict=False):
-        encoder += [nn.Conv2d(before, after, 3, 2, 1), Residual(after)]
-    encoder += [nn.ReLU(inplace=True), MapHead(widths[-1], heads * latent, 1)]
-    decoder: list[nn.Module] = [nn.Conv2d(latent + condition, widths[-1], 3, padding=1)]
-    for stage in range(len(widths) - 1, 0, -1):
-        extra = tuple(1 - side % 2 for side in sizes[stage])
-        up = ConvTranspose(widths[stage], widths[stage - 1], 3, 2, 1, extra)  # pyright: ignore[reportArgumentType]
-        decoder += [Residual(widths[stage]), nn.ReLU(inplace=True), up]
-    last = nn.Conv2d(widths[0], 4 * channels, 3, padding=1)
-    decoder += [Residual(widths[0]), nn.ReLU(inplace=True), last, nn.PixelShuffle(2)]
-    decoder += [Crop(height, width)]
+    encoder = [*halving(channels + condition, widths), MapHead(widths[-1], heads * latent, 1)]
+    first = nn.Conv2d(latent + condition, widths[-1], 3, padding=1)
+    decoder = [first, *doubling(widths, sizes, channels)]
     return Nets(Coder(*encoder), Coder(*decoder), (latent, *sizes[-1]))

@@ -42,16 +42,29 @@ def residual(
     sizes = halves(height, width, len(widths))
     grid = (widths[-1], *sizes[-1])
     flat = grid[0] * grid[1] * grid[2]
-    encoder: list[nn.Module] = []
-    for before, after in zip((channels + condition, *widths), widths, strict=False):
-        encoder += [nn.Conv2d(before, after, 3, 2, 1), Residual(after)]
-    encoder += [nn.ReLU(inplace=True), nn.Flatten(), Head(flat, heads * latent)]
-    decoder: list[nn.Module] = [nn.Linear(latent + condition, flat), Grid(*grid)]
+    encoder = [*halving(channels + condition, widths), nn.Flatten(), Head(flat, heads * latent)]
+    first = [nn.Linear(latent + condition, flat), Grid(*grid)]
+    decoder = [*first, *doubling(widths, sizes, channels)]
+    return Nets(Coder(*encoder), Coder(*decoder), (latent,))
+
+
+def halving(before: int, widths: tuple[int, ...]) -> list[nn.Module]:
+    """Layers from `before` maps to widths[-1], each stage with sides half as long."""
+    layers: list[nn.Module] = []
+    for width, after in zip((before, *widths), widths, strict=False):
+        layers += [nn.Conv2d(width, after, 3, 2, 1), Residual(after)]
+    return [*layers, nn.ReLU(inplace=True)]
+
+
+def doubling(
+    widths: tuple[int, ...], sizes: list[tuple[int, int]], channels: int
+) -> list[nn.Module]:
+    """The way back, from widths[-1] maps to `channels` of the first of the sizes (H, W)."""
+    layers: list[nn.Module] = []
     for stage in range(len(widths) - 1, 0, -1):
         extra = tuple(1 - side % 2 for side in sizes[stage])
         up = ConvTranspose(widths[stage], widths[stage - 1], 3, 2, 1, extra)  # pyright: ignore[reportArgumentType]
-        decoder += [Residual(widths[stage]), nn.ReLU(inplace=True), up]
+        layers += [Residual(widths[stage]), nn.ReLU(inplace=True), up]
     last = nn.Conv2d(widths[0], 4 * channels, 3, padding=1)
-    decoder += [Residual(widths[0]), nn.ReLU(inplace=True), last, nn.PixelShuffle(2)]
-    decoder += [Crop(height, width)]
-    return Nets(Coder(*encoder), Coder(*decoder), (latent,))
+    layers += [Residual(widths[0]), nn.ReLU(inplace=True), last, nn.PixelShuffle(2)]
+    return [*layers, Crop(*sizes[0])]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lemari.errors import ModelFileError, UsageError
-from lemari.train import random_state
+from lemari.starting import random_state
 
 Draws = Callable[[int, int], Tensor]  # (count, seed) -> codes (count, D)
 LEAST = 20  # codes below which nothing can be fitted and judged

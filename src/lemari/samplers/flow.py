@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from lemari.errors import MissingExtra, ModelFileError
 from lemari.samplers.base import Codes, Parts, Sampler, need_narrow
 from lemari.samplers.moments import standard
-from lemari.train import random_state
+from lemari.starting import random_state
 
 STEPS, BATCH, RATE, EVERY = 800, 256, 2e-3, 100
 

@@ -14,6 +14,7 @@ from lemari.feed import Feed
 from lemari.layers_table import layer_table, parameter_counts
 from lemari.metrics.pca import fit_pca
 from lemari.model import Autoencoder
+from lemari.starting import mix, random_state
 from lemari.tasks.embed import code_of, decode, encode, reconstruct
 from lemari.tasks.evaluate import Evaluation
 from lemari.tasks.generate import (
@@ -23,7 +24,6 @@ from lemari.tasks.generate import (
     prior_codes,
     traversal_codes,
 )
-from lemari.train import mix, random_state
 
 MOST_POINTS = 10_000
 

@@ -12,8 +12,8 @@ from lemari.errors import UsageError
 from lemari.feed import Feed
 from lemari.laws import FullNormal, Law, Normal
 from lemari.model import Autoencoder
+from lemari.starting import random_state
 from lemari.tasks.embed import BLOCK, encode
-from lemari.train import random_state
 
 
 @torch.no_grad()

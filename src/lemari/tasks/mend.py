@@ -15,8 +15,8 @@ from lemari.feed import Feed
 from lemari.metrics.restoration import ssim
 from lemari.metrics.wiener import WIDEST, Wiener, fit_wiener, median
 from lemari.model import Autoencoder
+from lemari.starting import mix, random_state
 from lemari.tasks.evaluate import Score
-from lemari.train import mix, random_state
 from lemari.types import Batch, View
 
 BLOCK, MOST, MOST_SSIM, FITTED = 64, 2000, 200, 12_000

@@ -24,9 +24,9 @@ from lemari.metrics.generation import (
 from lemari.model import Autoencoder
 from lemari.registry import SAMPLERS
 from lemari.samplers.base import Codes, Parts, Sampler
+from lemari.starting import mix
 from lemari.tasks.embed import decode, encode, reconstruct
 from lemari.tasks.generate import own_prior
-from lemari.train import mix
 
 ROWS = 10_000  # training codes that samplers are fitted to, a tenth of them set apart
 EXAMPLES = 2_500  # examples of each sampler that are judged, at most

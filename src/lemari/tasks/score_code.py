@@ -14,9 +14,9 @@ from lemari.metrics.few_labels import (
 )
 from lemari.metrics.neighbourhood import ROWS, kept_neighbours
 from lemari.metrics.representation import knn_accuracy, linear_probe
+from lemari.starting import mix
 from lemari.store import build
 from lemari.tasks.score import Subject, flat, flat_blocks
-from lemari.train import mix
 
 RAW_NUMBERS = 60_000_000  # of raw values kept for their own nearest-neighbour baseline
 PROBED = 10_000  # training rows of the linear probe and of k-means

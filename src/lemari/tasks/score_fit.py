@@ -15,9 +15,9 @@ from lemari.metrics.information import information
 from lemari.metrics.likelihood import importance_nll, kl_profile
 from lemari.metrics.similarity import ms_ssim, ssim
 from lemari.model import likelihood_of
+from lemari.starting import random_state
 from lemari.tasks.embed import BLOCK, reconstruct
 from lemari.tasks.score import Subject, flat_blocks
-from lemari.train import random_state
 from lemari.types import Trace
 
 MOST_COUNTS = 50_000_000  # of values at places: for the baseline of bits per dimension
