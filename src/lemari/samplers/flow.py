@@ -8,23 +8,23 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from lemari.errors import MissingExtra, ModelFileError
-from lemari.samplers.base import Codes, Parts, Sampler, need_narrow
+from lemari.errors import MissingExtra
+from lemari.samplers.base import Codes, need_narrow
 from lemari.samplers.moments import standard
+from lemari.samplers.network import NetworkSampler
 from lemari.starting import random_state
 
 STEPS, BATCH, RATE, EVERY = 800, 256, 2e-3, 100
 
 
-class Flow(Sampler):
+class Flow(NetworkSampler):
     """A masked autoregressive flow from N(0, I) to the codes. (Papamakarios, Pavlakou and Murray
     2017, arXiv:1705.07057)
 
     Of its states in training, the one is kept that makes held-out codes likeliest.
     """
 
-    def __init__(self, net: nn.Module, centre: Tensor, spread: Tensor) -> None:
-        self.net, self.centre, self.spread = net.eval(), centre, spread
+    what = "flow"
 
     @classmethod
     def fit(cls, codes: Codes, seed: int) -> Self:
@@ -32,39 +32,23 @@ class Flow(Sampler):
         centre, spread = standard(codes.z)
         white, held = ((z - centre) / spread for z in (codes.z, codes.held))
         with random_state(seed):
-            net = build(codes.z.shape[1])
+            net = cls.build(codes.z.shape[1])
             learn(net, white, held)
         return cls(net, centre, spread)
 
     def drawn(self, count: int, y: Tensor | None) -> Tensor:
         return self.net().sample((count,)) * self.spread + self.centre
 
-    def tensors(self) -> dict[str, Tensor]:
-        net = {f"net.{name}": value for name, value in self.net.state_dict().items()}
-        return {"centre": self.centre, "spread": self.spread, **net}
-
-    @classmethod
-    def from_tensors(cls, tensors: dict[str, Tensor], parts: Parts) -> Self:
-        state = {n.removeprefix("net."): t for n, t in tensors.items() if n.startswith("net.")}
+    @staticmethod
+    def build(size: int) -> Any:
+        """Three autoregressive transforms of codes of `size` numbers."""
         try:
-            net = build(len(tensors["centre"]))
-            net.load_state_dict(state)
-            return cls(net, tensors["centre"], tensors["spread"])
-        except (KeyError, RuntimeError, TypeError) as fault:
-            raise ModelFileError(
-                "The saved sampler is no flow; fit it anew with --sampler auto --refit."
+            from zuko.flows import MAF
+        except ImportError as fault:
+            raise MissingExtra(
+                'The sampler flow needs zuko; install it with pip install "lemari[flows]".'
             ) from fault
-
-
-def build(size: int) -> Any:
-    """Three autoregressive transforms of codes of `size` numbers."""
-    try:
-        from zuko.flows import MAF
-    except ImportError as fault:
-        raise MissingExtra(
-            'The sampler flow needs zuko; install it with pip install "lemari[flows]".'
-        ) from fault
-    return MAF(features=size, transforms=3, hidden_features=(96, 96))
+        return MAF(features=size, transforms=3, hidden_features=(96, 96))
 
 
 def learn(net: Any, z: Tensor, held: Tensor) -> None:
