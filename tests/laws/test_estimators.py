@@ -4,8 +4,9 @@ import inspect
 
 import numpy as np
 import pytest
+from law_cases import PICTURES_ONLY, PRESETS
 from sklearn.base import clone
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
 
 import lemari
 from lemari.assemble import options_of
@@ -13,6 +14,7 @@ from lemari.errors import LemariError, ModelFileError
 from lemari.registry import VARIANTS
 from lemari.surfaces.estimator import CLASSES, estimator, load
 from lemari.surfaces.estimator.naming import estimator_of
+from lemari.tasks.plan import variant_options
 
 QUICK = {"epochs": 2, "batch_size": 16, "threads": 1, "network": "mlp:16"}
 
@@ -21,6 +23,20 @@ QUICK = {"epochs": 2, "batch_size": 16, "threads": 1, "network": "mlp:16"}
 @pytest.mark.filterwarnings("ignore")
 def test_scikit_learns_own_checks(estimator, check):
     check(estimator)
+
+
+TABLES_TOO = [v for v in VARIANTS if v not in PICTURES_ONLY and v not in PRESETS | CLASSES.keys()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", TABLES_TOO)
+@pytest.mark.filterwarnings("ignore")
+def test_scikit_learns_own_checks_of_every_variant(variant):
+    """In one test a variant, so that a new row in the registry is checked as it is."""
+    options = {k: v for k, v in QUICK.items() if k != "network" or k in variant_options(variant)}
+    checked = check_estimator(estimator_of(variant)(**options), on_fail=None, on_skip=None)
+    failed = [(c["check_name"], str(c["exception"])) for c in checked if c["status"] == "failed"]
+    assert len(checked) > 40 and not failed
 
 
 @pytest.fixture(params=list(CLASSES), ids=str)

@@ -27,8 +27,8 @@ class MissingColumns(nn.Module):
         """The shape of `view.x`: that of the data; UsageError for a single column."""
         if shape[0] < 2:
             raise UsageError(
-                "A table of one column has nothing to fill a hole from; give more columns, or "
-                "use ae."
+                "A table of one column (n_features=1) has nothing to fill a hole from; give more "
+                "columns, or use ae."
             )
         return tuple(shape)
 
