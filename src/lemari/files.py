@@ -45,6 +45,18 @@ def write(path: Path | str, content: bytes) -> Path:
     return path
 
 
+def append(path: Path, text: str) -> None:
+    """Add text to the end of a file. Raises RunError with the reason when it cannot be written."""
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as fault:
+        raise RunError(
+            f"Cannot write {path} ({fault.strerror or fault}); nothing that was there is lost. "
+            "Free some space, or write into another folder."
+        ) from fault
+
+
 def current_umask() -> int:
     """The process's umask (which can only be read by setting it)."""
     mask = os.umask(0o022)

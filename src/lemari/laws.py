@@ -127,6 +127,43 @@ class Isotropic:
         return torch.rsub(error, -size * self.log_scale, alpha=0.5 / self.variance)
 
 
+class Student:
+    """Multivariate Student t around `mean` (..., *E): a normal whose variance is unknown.
+
+    The variance that all values of one example share has been integrated out, with an inverse
+    gamma law of `freedom` degrees of freedom around `scale`^2. So each example is weighed by its
+    own error: the slope of -log p is that of the logarithm of the squared error.
+    (Kotz and Nadarajah 2004, Multivariate t Distributions)
+    """
+
+    freedom = 4.0  # the smallest whole number with both a variance and a heavy tail
+
+    def __init__(self, mean: Tensor, scale: float | Tensor, event: int = 1) -> None:
+        self.mean, self.scale, self.event = mean, scale, event
+
+    def rsample(self, k: int = 1) -> Tensor:
+        mean, n = self.mean, self.freedom
+        noise = torch.randn((k, *mean.shape), device=mean.device, dtype=mean.dtype)
+        batch = noise.shape[: noise.dim() - self.event]
+        drawn = torch.distributions.Chi2(mean.new_tensor(n)).sample(batch)
+        return mean + self.scale * (n / drawn).sqrt().view(*batch, *[1] * self.event) * noise
+
+    def sample(self, k: int = 1) -> Tensor:
+        with torch.no_grad():
+            return self.rsample(k)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        n, size = self.freedom, math.prod(self.mean.shape[self.mean.dim() - self.event :])
+        spread = n * torch.as_tensor(self.scale, dtype=self.mean.dtype) ** 2
+        error = total((value - self.mean).square(), self.event)
+        constant = math.lgamma((n + size) / 2) - math.lgamma(n / 2) - size / 2 * math.log(math.pi)
+        half = (n + size) / 2
+        return constant + n / 2 * spread.log() - half * (spread + error).log()
+
+    def log_density(self, value: Tensor) -> Tensor:
+        raise TypeError("A multivariate t has no density per value; use log_prob.")
+
+
 class FullNormal:
     """Correlated normals: mean (B, *E) and `factor` (D, D) with covariance factor @ factor.T."""
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lemari.errors import UsageError
-from lemari.laws import Bernoulli, Isotropic, Law, Normal
+from lemari.laws import Bernoulli, Isotropic, Law, Normal, Student, total
 from lemari.types import Schema
 
 
@@ -100,6 +100,33 @@ class PerValueLikelihood(GaussianLikelihood):
         return math.sqrt(float(self.variance.mean()))
 
 
+class StudentLikelihood(GaussianLikelihood):
+    """A sigma of its own for each example, unknown and integrated out: a multivariate t.
+
+    An error counts by its share of all errors of the example, so what is made smallest is the mean
+    logarithm of the squared error: minus the mean PSNR, not the PSNR of the mean. The scale is
+    followed by steps of expectation-maximisation, one a training batch (Liu and Rubin 1995).
+    """
+
+    def __init__(self, event: int, *, squash: bool = True) -> None:
+        super().__init__(event, squash=squash)
+
+    def forward(self, h: Tensor) -> Student:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return Student(h.sigmoid() if self.squash else h, self.variance.sqrt(), self.event)
+
+    @torch.no_grad()
+    def observe(self, p: Student, x: Tensor, w: Tensor | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Take one training batch into the running scale."""
+        error, n = total((x - p.mean).square(), self.event), p.freedom
+        size = x[0].numel()
+        if self.seen:
+            weight = (n + size) / (n * self.variance + error)
+            error = error * weight * self.variance
+        self.seen += 1
+        self.variance.lerp_(error.mean() / size, torch.clamp(1 / self.seen, min=0.02).to(error))
+        self.variance.clamp_(min=self.floor**2)
+
+
 class BernoulliLikelihood(nn.Module):
     """Independent Bernoulli pixels, for values between 0 and 1.
 
@@ -135,13 +162,13 @@ def bounded_logit(mean: Tensor) -> Tensor:
     return torch.logit(mean.clamp(0.02, 0.98))
 
 
-LIKELIHOODS = ("gaussian", "per-value", "mse", "bernoulli")
+LIKELIHOODS = ("gaussian", "per-value", "student", "mse", "bernoulli")
 
 
 def likelihood_for(
     data: Schema, name: str = "gaussian", sigma: float | None = None, *, linear: bool = False
 ) -> nn.Module:
-    """`gaussian` (learned sigma unless given), `per-value`, `mse` (sigma 1) or `bernoulli`.
+    """`gaussian` (learned sigma unless given), per-value, student, mse (sigma 1) or bernoulli.
 
     `linear` says that the network gives the mean itself; a sigmoid makes it for other pictures.
     """
@@ -161,8 +188,12 @@ def likelihood_for(
         raise UsageError(f"There is no likelihood {name!r}. Known: {', '.join(LIKELIHOODS)}.")
     if name == "mse" and sigma is not None:
         raise UsageError("The mse likelihood has sigma 1; leave sigma out, or use gaussian.")
+    if name in ("per-value", "student") and sigma is not None:
+        raise UsageError(f"The {name} likelihood learns its sigmas; leave sigma out.")
     if name == "per-value":
-        if sigma is not None:
-            raise UsageError("The per-value likelihood learns its sigmas; leave sigma out.")
         return PerValueLikelihood(data.shape, squash=squash)
+    if name == "student":
+        if data.kind != "image":  # a table's missing values need a density per value
+            raise UsageError("The student likelihood is for pictures; use gaussian or per-value.")
+        return StudentLikelihood(event, squash=squash)
     return GaussianLikelihood(event, sigma=1.0 if name == "mse" else sigma, squash=squash)

@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from lemari.errors import UsageError
-from lemari.laws import Isotropic
+from lemari.laws import Isotropic, Student
 from lemari.likelihoods import (
     BernoulliLikelihood,
     GaussianLikelihood,
     PerValueLikelihood,
+    StudentLikelihood,
     likelihood_for,
 )
 from lemari.optimise import Adam
@@ -225,3 +226,65 @@ def test_per_value_sigmas_have_a_floor_and_pass_over_what_is_missing():
     for _ in range(1000):
         likelihood.observe(p, 0 * x)
     torch.testing.assert_close(likelihood.variance, torch.full((2,), 1e-4, dtype=F64))
+
+
+def test_a_student_law_is_that_of_the_textbook():
+    from scipy.stats import multivariate_t
+
+    g = torch.Generator().manual_seed(0)
+    mean, x = (
+        torch.randn(2, 3, 4, generator=g, dtype=F64),
+        torch.randn(3, 4, generator=g, dtype=F64),
+    )
+    law = Student(mean, torch.tensor(0.3, dtype=F64))
+    for k in range(2):
+        for b in range(3):
+            textbook = multivariate_t(mean[k, b].numpy(), 0.09 * np.eye(4), df=law.freedom)
+            known = torch.tensor(textbook.logpdf(x[b].numpy()), dtype=F64)
+            torch.testing.assert_close(law.log_prob(x)[k, b], known)
+
+
+def test_draws_of_a_student_law_spread_as_it_says():
+    from scipy.stats import f
+
+    torch.manual_seed(0)
+    law = Student(torch.ones(2, 5, dtype=F64), 0.5)
+    drawn = law.sample(100_000)
+    assert drawn.shape == (100_000, 2, 5)
+    size = (drawn - 1).square().sum(-1)
+    middle = size.median().item() / 5 / 0.25
+    assert abs(middle - f.ppf(0.5, 5, law.freedom)) < 0.02
+    variance = law.freedom / (law.freedom - 2) * 0.25
+    assert abs(size.mean().item() / 5 / variance - 1) < 0.05
+
+
+def test_a_student_likelihood_makes_the_mean_psnr_large():
+    """Its slope is that of the mean logarithm of the squared errors, for any scale far below."""
+    likelihood = StudentLikelihood(1, squash=False).double()
+    likelihood.variance.fill_(1e-6)
+    h = torch.tensor([[[0.1] * 900, [0.4] * 900]], dtype=F64, requires_grad=True)
+    x = torch.zeros(2, 900, dtype=F64)
+    (slope,) = torch.autograd.grad(-likelihood(h).log_prob(x).sum(), h)
+    (wanted,) = torch.autograd.grad(450 * (h - x).square().sum(-1).log().sum(), h)
+    torch.testing.assert_close(slope, wanted, rtol=0.01, atol=0)
+
+
+def test_the_scale_of_a_student_likelihood_is_the_most_likely_one():
+    torch.manual_seed(0)
+    sigma = torch.rand(400, 1, dtype=F64) + 0.2
+    x = sigma * torch.randn(400, 6, dtype=F64)
+    likelihood = StudentLikelihood(1, squash=False).double()
+    p = likelihood(torch.zeros(1, 400, 6, dtype=F64))
+    for _ in range(2000):
+        likelihood.observe(p, x)
+    around = [Student(p.mean, likelihood.sigma * f).log_prob(x).mean() for f in (0.98, 1, 1.02)]
+    assert around[1] > around[0] and around[1] > around[2]
+
+
+def test_a_student_likelihood_is_for_pictures():
+    with pytest.raises(UsageError, match="for pictures"):
+        likelihood_for(Schema("table", (5,)), "student")
+    with pytest.raises(UsageError, match="single pixels"):
+        VARIANTS["denoising-ae"](
+            Schema("image", (1, 8, 8)), kind="blind-spot", likelihood="student"
+        )

@@ -23,7 +23,7 @@ VARIANTS += ("iwae", "miwae", "piwae", "ciwae", "beta-tc-vae", "factor-vae", "aa
 RESTORING = ("denoising-ae", "super-resolution-ae", "inpainting-ae")  # see test_train_restoring
 FILES = {"recipe.json", "format.json", "env.json", "weights.safetensors", "index.json",
          "metrics.jsonl", "embeddings.parquet", "summary.json", "card.md", "report.html",
-         "figures", "checkpoints", "data.json"}  # fmt: skip
+         "figures", "checkpoints", "data.json", "log.txt"}  # fmt: skip
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -41,6 +41,9 @@ def test_the_run_folder_is_whole(whole_run):
     assert summary["variant"] == "vae" and summary["data"]["examples"] == 54
     lines = (whole_run / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["number"] for line in lines] == [1]
+    told = (whole_run / "log.txt").read_text().splitlines()
+    assert "starts vae on 54 of" in told[0] and any(" epoch 1: loss " in line for line in told)
+    assert told[-1].split(" ", 2)[2].startswith("finished: 1 epochs")
 
 
 def test_no_folder_of_the_user_is_in_what_is_passed_on(whole_run, sets):

@@ -130,6 +130,8 @@ def test_a_stop_is_answered_and_goes_on(
     assert not (run / "lock").exists() and not (run / "report.html").exists()
     cli.done("train", "--resume", run)
     assert weights(run) == whole(network)
+    told = (run / "log.txt").read_text()
+    assert told.index("Stopped in epoch") < told.index("goes on in epoch") < told.index("finished")
 
 
 @pytest.mark.slow

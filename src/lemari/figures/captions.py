@@ -83,7 +83,7 @@ CAPTIONS: dict[str, tuple[str, str]] = {
     ),
     "curves": (
         "Learning curves",
-        "Loss and its terms in nats per example, on training and on held-out rows.",
+        "Loss and its terms in nats per example, on training rows and on rows not trained on.",
     ),
     "network": (
         "The network",

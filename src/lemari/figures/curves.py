@@ -93,7 +93,7 @@ def _curves(
     panels = [p for p in panels if np.isfinite(p[1]).any() or np.isfinite(p[2]).any()]
     columns = 2 if len(panels) == 4 else min(3, max(1, len(panels)))
     rows = max(1, -(-len(panels) // columns))
-    note = "Nats per example. Solid: training rows. Dashed: held-out rows."
+    note = "Nats per example. Solid: training rows. Dashed: rows not trained on."
     figure = page(WIDTH * (0.34 + 0.22 * columns), 2.3 * rows, title, note)
     for i, (name, train, held) in enumerate(panels):
         axes = figure.add_subplot(rows, columns, i + 1)

@@ -83,7 +83,8 @@ def lesson_conv(data: Schema, *, latent: int | None, heads: int, condition: int 
     if latent not in (None, size):
         raise UsageError(
             f"The code of 'lesson-conv' is {'x'.join(map(str, code))} = {size} numbers for "
-            f"{height}x{width} pictures, not {latent}; leave the latent size out, or give {size}."
+            f"{height}x{width} pictures, not {latent}; leave --latent out (latent=None), or give "
+            f"{size}."
         )
     encoder = Coder(
         *(nn.Conv2d(channels + condition, 16, 3, padding=1), nn.ReLU(inplace=True)),

@@ -26,6 +26,7 @@ from lemari.tasks.evaluate import Evaluation, Score, evaluate
 from lemari.tasks.examine import examined
 from lemari.tasks.history import kept_epoch
 from lemari.tasks.job import Job
+from lemari.tasks.log import log
 from lemari.tasks.mend import mend, scores
 from lemari.tasks.restorer import TASKS
 from lemari.types import Finding
@@ -64,6 +65,7 @@ def write_summary(folder: Path, summary: dict[str, Any], say: Say) -> dict[str, 
     write(folder / "card.md", card(summary).encode())
     say("writing the report")
     write_report(folder)
+    log(folder, f"finished: {summary['epochs']} epochs in {summary['seconds']:.1f} s of training")
     return finite_or_none(summary)
 
 

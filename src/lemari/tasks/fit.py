@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from lemari import __version__
 from lemari.checkpoint import restore, save_checkpoint
 from lemari.errors import DataError, Diverged, RunError
 from lemari.feed import Feed
@@ -22,6 +23,7 @@ from lemari.tasks.examine import Watch, course
 from lemari.tasks.generate import settle
 from lemari.tasks.history import keep_history, note
 from lemari.tasks.job import Job, reopen
+from lemari.tasks.log import log, logged
 from lemari.train import Training
 from lemari.types import Epoch, Finding, Pulse
 
@@ -64,6 +66,10 @@ def start(folder: Path, job: Job) -> None:
     skipped = [{"file": s.item, "reason": s.reason} for s in job.skipped]
     write_json(folder / "data.json", {"notes": job.notes, "skipped": skipped})
     write_json(folder / "recipe.json", job.recipe.model_dump())
+    data = Path(job.recipe.data.name or "array").name
+    log(folder, f"lemari {__version__} starts {job.recipe.variant} on {len(job.train):,} of {data}")
+    for text in job.notes:
+        log(folder, f"note: {text}")
 
 
 def open_run(folder: Path, progress=None) -> Job:
@@ -97,14 +103,17 @@ def train_in(
         restore(folder / "checkpoints", training)
         history = keep_history(folder, training.epoch)
         watch = Watch(course(model, history, len(train), job.recipe.batch_size))
+        if training.epoch or training.step:
+            log(folder, f"goes on in epoch {training.epoch + 1} at step {training.step}")
         try:
-            for record in guarded(folder, training, stop):
-                if isinstance(record, Epoch):
-                    best = training.best.epoch if training.best else 0
-                    note(folder, history, record, len(train), best)
-                show(record)
-                for finding in watch(history) if isinstance(record, Epoch) else ():
-                    show(finding)
+            with logged(folder, show) as tell:
+                for record in guarded(folder, training, stop):
+                    if isinstance(record, Epoch):
+                        best = training.best.epoch if training.best else 0
+                        note(folder, history, record, len(train), best)
+                    tell(record)
+                    for finding in watch(history) if isinstance(record, Epoch) else ():
+                        tell(finding)
         except Diverged as fault:
             Fitted(model.eval(), job.format, job.recipe).save(folder)
             write_json(folder / "summary.json", failure(folder, job, history, fault))

@@ -85,6 +85,11 @@ def denoising_ae(
     """
     check_denoising(parse(network)[0], kind)
     if kind == "blind-spot":
+        if likelihood == "student":
+            raise UsageError(
+                "Training without clean pictures counts single pixels, for which the student "
+                "likelihood has no density; use mse."
+            )
         return restoring(data, BlindSpot(), network, latent, likelihood, "hidden", planes=0)
     if kind == "given":
         return restoring(data, Given(), network, latent, likelihood, planes=0)
