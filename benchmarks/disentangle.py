@@ -11,21 +11,17 @@ package does not have are named and passed over.
 from __future__ import annotations
 
 import argparse
-import json
-import tempfile
-import time
 from collections import defaultdict
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+from records import read, store, trained
 
-from lemari.files import finite_or_none
 from lemari.machine import describe, threads
 from lemari.registry import VARIANTS
 from lemari.sources.sprites import sprite_factors
 from lemari.tasks.evaluate import evaluate
-from lemari.tasks.fit import start, train_in, with_lock
 from lemari.tasks.job import prepare
 from lemari.tasks.plan import Request, check_options, variant_options
 
@@ -45,12 +41,7 @@ def options_for(variant: str, network: str, latent: int, given: list[str]) -> di
 def run(variant: str, options: dict, seed: int, epochs: int, count: int) -> dict:
     """Train once, score the test sprites; returns the record."""
     job = prepare("sprites", Request(variant, options, epochs=epochs, seed=seed, threads=count))
-    with tempfile.TemporaryDirectory() as scratch:
-        folder, begin = Path(scratch), time.perf_counter()
-        with with_lock(folder):
-            start(folder, job)
-            fitted, _ = train_in(folder, job)
-        seconds = time.perf_counter() - begin
+    fitted, _, seconds = trained(job)
     train, held = job.feeds()
     with threads(count):
         e = evaluate(fitted.model, train, held, split=job.split, seed=seed,
@@ -59,10 +50,6 @@ def run(variant: str, options: dict, seed: int, epochs: int, count: int) -> dict
     return {"variant": variant, "options": options, "seed": seed, "epochs": epochs,
             "seconds": seconds, "scores": [asdict(score) for score in e.scores],
             "machine": describe()}  # fmt: skip
-
-
-def records() -> list[dict]:
-    return json.loads(RESULTS.read_text()) if RESULTS.exists() else []
 
 
 def show(found: list[dict]) -> None:
@@ -98,10 +85,9 @@ def main() -> None:
         options = options_for(variant, given.network, given.latent, given.set)
         for seed in given.seeds:
             record = run(variant, options, seed, given.epochs, given.threads)
-            RESULTS.parent.mkdir(exist_ok=True)
-            RESULTS.write_text(json.dumps(finite_or_none([*records(), record]), indent=1) + "\n")
+            store(RESULTS, record, ("variant", "options", "seed", "epochs"))
             print(variant, seed, {s["name"]: round(s["value"], 3) for s in record["scores"]})
-    show(records())
+    show(read(RESULTS))
 
 
 if __name__ == "__main__":

@@ -15,24 +15,22 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from records import store, trained
 from sklearn.cluster import KMeans
 from sklearn.manifold import trustworthiness
 from sklearn.metrics import normalized_mutual_info_score
 from sklearn.mixture import GaussianMixture
 
 from lemari.feed import Feed
-from lemari.files import finite_or_none
 from lemari.machine import describe, threads
 from lemari.metrics.representation import knn_accuracy
 from lemari.model import Autoencoder
 from lemari.tasks.embed import encode
-from lemari.tasks.fit import start, train_in, with_lock
 from lemari.tasks.job import Job, prepare
 from lemari.tasks.plan import Request
 from lemari.train import measure
@@ -67,18 +65,7 @@ def run(name: str, data: str, seed: int, count: int, keep: Path | None, valid: b
     """Train once and measure; returns the record."""
     request = Request(**SETTINGS[name], seed=seed, threads=count)
     job = job_of(data, request, valid)
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = keep or Path(scratch)
-        folder.mkdir(parents=True, exist_ok=True)
-        begin = time.perf_counter()
-        with with_lock(folder):
-            start(folder, job)
-            fitted, history = train_in(folder, job)
-        wall = time.perf_counter() - begin
-        if keep:
-            from lemari.tasks.finish import finish
-
-            finish(folder, fitted, job, history)
+    fitted, history, wall = trained(job, keep)
     train, held = job.feeds()
     with threads(count):
         found = decoding(fitted.model, held) | placing(fitted.model, held)
@@ -183,16 +170,9 @@ def main() -> None:
             record = run(given.setting, given.data, seed, given.threads, given.keep, given.valid)
         split = "validation" if given.valid else "test"
         where = {"setting": given.setting, "data": given.data, "seed": seed, "split": split}
-        store(where, where | {"threads": given.threads, **record, "machine": describe()})
+        about = {"threads": given.threads, **record, "machine": describe()}
+        store(RESULTS, where | about, tuple(where))
         print(where | record, flush=True)
-
-
-def store(where: dict, record: dict) -> None:
-    """Put the record in the place of an older one of the same setting, data, seed and split."""
-    RESULTS.parent.mkdir(exist_ok=True)
-    records = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
-    records = [r for r in records if any(r[key] != value for key, value in where.items())]
-    RESULTS.write_text(json.dumps(finite_or_none([*records, record]), indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -11,15 +11,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
-import time
 from dataclasses import asdict
 from pathlib import Path
 
-from lemari.files import finite_or_none
+from records import store, trained
+
 from lemari.machine import describe, threads
 from lemari.tasks.evaluate import evaluate
-from lemari.tasks.fit import start, train_in, with_lock
 from lemari.tasks.job import prepare
 from lemari.tasks.plan import Request
 
@@ -36,21 +34,10 @@ def run(name: str, data: str, seed: int, count: int, keep: Path | None, **change
     request = Request(**entry["recipe"] | changes, seed=seed, threads=count)
     nll, size = entry.get("nll", 0), entry.get("size")
     job = prepare(data, request, **({"size": tuple(size)} if size else {}))
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = keep or Path(scratch)
-        folder.mkdir(parents=True, exist_ok=True)
-        begin = time.perf_counter()
-        with with_lock(folder):
-            start(folder, job)
-            fitted, history = train_in(folder, job)
-        wall = time.perf_counter() - begin
-        train, held = job.feeds()
-        with threads(count):
-            e = evaluate(fitted.model, train, held, split=job.split, nll_samples=nll)
-        if keep:
-            from lemari.tasks.finish import finish
-
-            finish(folder, fitted, job, history)
+    fitted, history, wall = trained(job, keep)
+    train, held = job.feeds()
+    with threads(count):
+        e = evaluate(fitted.model, train, held, split=job.split, nll_samples=nll)
     return {
         "setting": name,
         "data": Path(data).name,
@@ -64,16 +51,6 @@ def run(name: str, data: str, seed: int, count: int, keep: Path | None, **change
         "scores": [asdict(score) for score in e.scores],
         "machine": describe(),
     }
-
-
-def keep(record: dict) -> None:
-    """Put a record beside those of other data, seeds and epochs."""
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{record['setting']}.json"
-    records = json.loads(path.read_text()) if path.exists() else []
-    key = ("data", "seed", "epochs")
-    records = [r for r in records if any(r[k] != record[k] for k in key)]
-    path.write_text(json.dumps(finite_or_none([*records, record]), indent=1) + "\n")
 
 
 def main() -> None:
@@ -92,7 +69,7 @@ def main() -> None:
     changes = {"epochs": given.epochs} if given.epochs else {}
     for seed in given.seeds:
         record = run(given.setting, given.data, seed, given.threads, given.keep, **changes)
-        keep(record)
+        store(RESULTS / f"{given.setting}.json", record, ("data", "seed", "epochs"))
         short = {s["name"]: round(s["value"], 5) for s in record["scores"]}
         print(record["data"], seed, f"{record['train_seconds']:.0f} s", short, flush=True)
 
