@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -186,16 +187,19 @@ def evaluate(
         e = judged(fitted, train, held, where, nll, seed, progress, measures,
                    factors_of(fitted, held, where))  # fmt: skip
     progress.clear()
-    scores = [asdict(score) for score in e.scores]
-    result = {"run": str(folder.resolve()), "rows": len(held), "split": where, "scores": scores,
-              "left_out": e.left_out, "losses": e.losses, "floor": e.floor,
-              "skipped": [asdict(item) for item in other.skipped] if other else [],
-              "kl_per_dimension": None if e.kl is None else e.kl.tolist()}  # fmt: skip
+    result = {"run": str(folder.resolve()), "rows": len(held), "split": where,
+              "skipped": [asdict(item) for item in other.skipped] if other else []}  # fmt: skip
     left = [f"Left out: {name}: {why}." for name, why in e.left_out.items() if measures]
-    text = "\n".join(
-        filter(None, (score_lines(scores), floor_line(e.floor, fitted.model.data.size), *left))
-    )
-    finish(as_json, result, text, f"lemari report {quoted(run)}")
+    found = result | evaluation_document(e)
+    lines = (score_lines(found["scores"]), floor_line(e.floor, fitted.model.data.size), *left)
+    finish(as_json, found, "\n".join(filter(None, lines)), f"lemari report {quoted(run)}")
+
+
+def evaluation_document(e) -> dict[str, Any]:
+    """An Evaluation as JSON can hold it."""
+    return {"scores": [asdict(score) for score in e.scores], "left_out": e.left_out,
+            "losses": e.losses, "floor": e.floor,
+            "kl_per_dimension": None if e.kl is None else e.kl.tolist()}  # fmt: skip
 
 
 def judged(

@@ -37,16 +37,11 @@ def generate(
     from lemari.errors import UsageError
     from lemari.machine import threads
     from lemari.store import Fitted
-    from lemari.tasks.create import MODES, create, write_created
+    from lemari.tasks.create import create, write_created
     from lemari.tasks.detector_files import is_detector
     from lemari.tasks.restorer import need_code
 
-    if mode not in MODES:
-        raise UsageError(f"--mode is {', '.join(MODES)}, not {mode!r}.")
-    if not 1 <= count <= 1_000_000:
-        raise UsageError(f"-n is 1 to 1,000,000, not {count}.")
-    if not 0 <= temperature < math.inf:
-        raise UsageError(f"--temperature is 0 or more, not {temperature}; 1 is the prior's own.")
+    check_draws(mode, count, temperature)
     check_sampler(sampler, mode, temperature, truncation)
     path, folder, progress = Path(output), find_run(run), Progress(as_json)
     if is_detector(folder):
@@ -66,6 +61,19 @@ def generate(
     if found:
         text = f"{shown.line_up_lines(found, run)}\n{text}"
     finish(as_json, result, text, f"lemari report {quoted(run)}")
+
+
+def check_draws(mode: str, count: int, temperature: float) -> None:
+    """Refuse an unknown mode, and numbers outside what can be drawn."""
+    from lemari.errors import UsageError
+    from lemari.tasks.create import MODES
+
+    if mode not in MODES:
+        raise UsageError(f"--mode is {', '.join(MODES)}, not {mode!r}.")
+    if not 1 <= count <= 1_000_000:
+        raise UsageError(f"-n is 1 to 1,000,000, not {count}.")
+    if not 0 <= temperature < math.inf:
+        raise UsageError(f"--temperature is 0 or more, not {temperature}; 1 is the prior's own.")
 
 
 def check_sampler(sampler: str, mode: str, temperature: float, truncation: float | None) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from lemari.surfaces.cli.show import JSON, finish, table
 from lemari.surfaces.cli.sourcing import numbers
+
+if TYPE_CHECKING:
+    from lemari.types import Schema
 
 MOST_SHOWN = 1 << 22  # numbers in one example, which is run through the model
 
@@ -57,11 +61,28 @@ def show(
     """Options, layers with output shapes and parameter counts, and the effective beta."""
     import torch
 
-    from lemari.errors import UsageError
     from lemari.layers_table import describe
-    from lemari.networks.select import fits
     from lemari.registry import VARIANTS
     from lemari.tasks.plan import check_options, check_size, network_of, variant_options
+
+    given = {k: v for k, v in {"network": network, "latent": latent}.items() if v is not None}
+    check_options(variant, given)
+    schema = schema_of(shape, classes, network_of(variant, given))
+    with torch.device("meta"):
+        check_size(VARIANTS[variant](schema, **given))
+    about = describe(VARIANTS[variant](schema, **given))
+    doc = " ".join((VARIANTS[variant].__doc__ or "").split())
+    options = {k: p.default for k, p in variant_options(variant).items()}
+    listed = "options: " + ", ".join(f"--{k.replace('_', '-')} ({v})" for k, v in options.items())
+    text = "\n".join([f"{variant}: {doc}", "", listed, "", *described(about)])
+    finish(as_json, {"variant": variant, "doc": doc, "options": options} | about, text,
+           f"lemari train digits --variant {variant}")  # fmt: skip
+
+
+def schema_of(shape: str, classes: int, network: str) -> Schema:
+    """The data of `--shape`, at the size that `train` would give a network; or a UsageError."""
+    from lemari.errors import UsageError
+    from lemari.networks.select import fits
     from lemari.types import Schema
 
     sides = numbers(shape, "--shape") or ()
@@ -71,32 +92,20 @@ def show(
         raise UsageError(
             f"--shape is C,H,W or D, of at most {MOST_SHOWN:,} numbers, not {shape!r}."
         )
-    given = {k: v for k, v in {"network": network, "latent": latent}.items() if v is not None}
-    check_options(variant, given)
     if kind == "image":
-        sides = (*sides[:1], *fits(network_of(variant, given), kind, *sides[1:]))  # as in `train`
-    schema = Schema(kind, sides, tuple(map(str, range(classes))))
-    with torch.device("meta"):
-        check_size(VARIANTS[variant](schema, **given))
-    about = describe(VARIANTS[variant](schema, **given))
-    doc = " ".join((VARIANTS[variant].__doc__ or "").split())
-    options = {k: p.default for k, p in variant_options(variant).items()}
+        sides = (*sides[:1], *fits(network, kind, *sides[1:]))
+    return Schema(kind, sides, tuple(map(str, range(classes))))
+
+
+def described(about: dict[str, Any]) -> list[str]:
+    """The layers as a table, the counts of parameters and the effective beta: lines."""
     rows = [(r["name"], r["kind"], "x".join(map(str, r["output"])), r["parameters"])
             for r in about["layers"]]  # fmt: skip
     counts, beta = about["parameters"], about["effective_beta"]
-    text = "\n".join(
-        [
-            f"{variant}: {doc}",
-            "",
-            "options: " + ", ".join(f"--{k.replace('_', '-')} ({v})" for k, v in options.items()),
-            "",
-            table(rows, ("layer", "kind", "output", "parameters")),
-            "",
-            f"encoder {counts['encoder']:,} + decoder {counts['decoder']:,} = total "
-            f"{counts['total']:,} parameters; code {'x'.join(map(str, about['code']))}",
-            "effective beta (unit-variance Gaussian): "
-            + ("no KL" if beta is None else f"{beta:.4g}"),
-        ]
-    )
-    finish(as_json, {"variant": variant, "doc": doc, "options": options} | about, text,
-           f"lemari train digits --variant {variant}")  # fmt: skip
+    return [
+        table(rows, ("layer", "kind", "output", "parameters")),
+        "",
+        f"encoder {counts['encoder']:,} + decoder {counts['decoder']:,} = total "
+        f"{counts['total']:,} parameters; code {'x'.join(map(str, about['code']))}",
+        "effective beta (unit-variance Gaussian): " + ("no KL" if beta is None else f"{beta:.4g}"),
+    ]
