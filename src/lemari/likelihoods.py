@@ -16,6 +16,23 @@ from lemari.laws import Bernoulli, Isotropic, Law, Normal, Student, total
 from lemari.types import Schema
 
 
+class Limit(torch.autograd.Function):
+    """Values cut to [0, 1]; a slope passes where it would bring a value back, and not further out.
+
+    Left to itself a cut has no slope outside, so that a pixel that is wrongly black stays black.
+    """
+
+    @staticmethod
+    def forward(ctx, h: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx.save_for_backward(h)
+        return h.clamp(0, 1)
+
+    @staticmethod
+    def backward(ctx, slope: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        (h,) = ctx.saved_tensors
+        return slope.masked_fill(((h < 0) & (slope > 0)) | ((h > 1) & (slope < 0)), 0)
+
+
 class GaussianLikelihood(nn.Module):
     """N(mean, sigma^2 I) with one sigma for all values, fixed or learned.
 
@@ -23,11 +40,16 @@ class GaussianLikelihood(nn.Module):
     of the mean squared error (Rybkin et al. 2021, arXiv:2006.13202). It is followed by a running
     mean over training batches, so it needs no learning rate, has no gradient, and stays put
     when the model is used. It weighs reconstruction against KL with no beta to tune.
+
+    The mean is the sigmoid of what the network gives (`squash`), that itself, or, with `limit`,
+    that cut to [0, 1], so that black and white pixels cost a network of pixel values nothing.
     """
 
     variance: Tensor
     seen: Tensor
     floor = 1e-3  # a quarter of an 8-bit step: sigma cannot vanish on constant data
+
+    limit = False
 
     def __init__(self, event: int, *, sigma: float | None = None, squash: bool = True) -> None:
         super().__init__()
@@ -40,7 +62,13 @@ class GaussianLikelihood(nn.Module):
 
     def forward(self, h: Tensor) -> Isotropic:
         variance = self.variance if self.learned else self.fixed
-        return Isotropic(h.sigmoid() if self.squash else h, variance, self.event)
+        return Isotropic(self.mean(h), variance, self.event)
+
+    def mean(self, h: Tensor) -> Tensor:
+        """The mean that the network's output stands for."""
+        if self.squash:
+            return h.sigmoid()
+        return Limit.apply(h) if self.limit else h  # pyright: ignore[reportReturnType]
 
     @torch.no_grad()
     def observe(self, p: Isotropic, x: Tensor, w: Tensor | None = None) -> None:
@@ -82,7 +110,7 @@ class PerValueLikelihood(GaussianLikelihood):
         self.register_buffer("variance", torch.ones(shape))
 
     def forward(self, h: Tensor) -> Normal:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return Normal(h.sigmoid() if self.squash else h, 0.5 * self.variance.log(), self.event)
+        return Normal(self.mean(h), 0.5 * self.variance.log(), self.event)
 
     @torch.no_grad()
     def observe(self, p: Normal, x: Tensor, w: Tensor | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -112,7 +140,7 @@ class StudentLikelihood(GaussianLikelihood):
         super().__init__(event, squash=squash)
 
     def forward(self, h: Tensor) -> Student:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return Student(h.sigmoid() if self.squash else h, self.variance.sqrt(), self.event)
+        return Student(self.mean(h), self.variance.sqrt(), self.event)
 
     @torch.no_grad()
     def observe(self, p: Student, x: Tensor, w: Tensor | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -166,11 +194,17 @@ LIKELIHOODS = ("gaussian", "per-value", "student", "mse", "bernoulli")
 
 
 def likelihood_for(
-    data: Schema, name: str = "gaussian", sigma: float | None = None, *, linear: bool = False
+    data: Schema,
+    name: str = "gaussian",
+    sigma: float | None = None,
+    *,
+    linear: bool = False,
+    limit: bool = False,
 ) -> nn.Module:
     """`gaussian` (learned sigma unless given), per-value, student, mse (sigma 1) or bernoulli.
 
     `linear` says that the network gives the mean itself; a sigmoid makes it for other pictures.
+    With `limit` such a mean is cut to [0, 1].
     """
     event, squash = len(data.shape), data.kind == "image" and not linear
     if name == "bernoulli" and linear:
@@ -190,10 +224,13 @@ def likelihood_for(
         raise UsageError("The mse likelihood has sigma 1; leave sigma out, or use gaussian.")
     if name in ("per-value", "student") and sigma is not None:
         raise UsageError(f"The {name} likelihood learns its sigmas; leave sigma out.")
+    if name == "student" and data.kind != "image":  # missing values need a density per value
+        raise UsageError("The student likelihood is for pictures; use gaussian or per-value.")
     if name == "per-value":
-        return PerValueLikelihood(data.shape, squash=squash)
-    if name == "student":
-        if data.kind != "image":  # a table's missing values need a density per value
-            raise UsageError("The student likelihood is for pictures; use gaussian or per-value.")
-        return StudentLikelihood(event, squash=squash)
-    return GaussianLikelihood(event, sigma=1.0 if name == "mse" else sigma, squash=squash)
+        law = PerValueLikelihood(data.shape, squash=squash)
+    elif name == "student":
+        law = StudentLikelihood(event, squash=squash)
+    else:
+        law = GaussianLikelihood(event, sigma=1.0 if name == "mse" else sigma, squash=squash)
+    law.limit = limit
+    return law

@@ -13,6 +13,7 @@ from lemari.laws import Isotropic, Student
 from lemari.likelihoods import (
     BernoulliLikelihood,
     GaussianLikelihood,
+    Limit,
     PerValueLikelihood,
     StudentLikelihood,
     likelihood_for,
@@ -288,3 +289,21 @@ def test_a_student_likelihood_is_for_pictures():
         VARIANTS["denoising-ae"](
             Schema("image", (1, 8, 8)), kind="blind-spot", likelihood="student"
         )
+
+
+def test_a_limited_mean_has_a_slope_only_towards_the_range():
+    h = torch.tensor([-0.5, -0.5, 0.3, 1.5, 1.5], dtype=F64, requires_grad=True)
+    slope = torch.tensor([1.0, -1.0, 2.0, 1.0, -1.0], dtype=F64)
+    mean = Limit.apply(h)
+    assert mean.tolist() == [0, 0, 0.3, 1, 1]
+    (back,) = torch.autograd.grad(mean, h, slope)
+    assert back.tolist() == [0, -1, 2, 1, 0]
+
+
+def test_restored_pictures_lie_in_the_range_but_hidden_pixels_need_not():
+    data = Schema("image", (1, 8, 8))
+    for kind in ("gaussian", "blind-spot"):
+        model = VARIANTS["denoising-ae"](data, kind=kind)
+        law = model.decoder.likelihood
+        mean = law(torch.linspace(-1, 2, 64).view(1, 1, 1, 8, 8)).mean
+        assert (float(mean.max()) == 1) == (kind == "gaussian")

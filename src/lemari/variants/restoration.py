@@ -54,13 +54,16 @@ def restoring(
             "choose --network residual."
         )
     nets = select(data, network, latent=latent, heads=1, **(further if skips else {}))
+    # Hidden pixels are compared with noisy ones, which may lie outside the range.
+    limit = is_linear(name) and where == "everywhere"
+    law = likelihood_for(data, likelihood, linear=is_linear(name), limit=limit)
     return Autoencoder(
         data,
         corrupt=corrupt,
         encoder=nets.encoder,
         posterior=PointCode(),
         prior=(NoPrior if skips else FittedNormal)(*nets.code),
-        decoder=Decoder(nets.decoder, likelihood_for(data, likelihood, linear=is_linear(name))),
+        decoder=Decoder(nets.decoder, law),
         terms=[Recon(where=where)],
     )
 
