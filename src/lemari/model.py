@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -127,6 +127,13 @@ def effective_beta(model: Autoencoder) -> float | None:
     Bernoulli likelihood counts with the variance 1/4 that its curvature has at p = 1/2.
     """
     weights = {term.name: term.weight(10**9) for term in model.terms}
-    if "kl" not in weights or not weights.get("recon"):
+    rate = rate_weight(weights)
+    if rate is None or not weights.get("recon"):
         return None
-    return weights["kl"] / weights["recon"] * likelihood_of(model).sigma ** 2
+    return rate / weights["recon"] * likelihood_of(model).sigma ** 2
+
+
+def rate_weight(weights: Mapping[str, float]) -> float | None:
+    """The weight of the KL, or the largest of a KL in parts (`kl_numbers`); None without one."""
+    found = [w for name, w in weights.items() if name == "kl" or name.startswith("kl_")]
+    return max(found) if found else None

@@ -8,8 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
-from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 
 from lemari.errors import UsageError
 
@@ -24,6 +23,15 @@ def nearest(name: str, known: Iterable[str], what: str) -> str:
     return f"There is no {what} {name!r}{guess} Known: {', '.join(known)}."
 
 
+def broken(what: str, point: EntryPoint, why: str) -> str:
+    """The sentence for a row of another package that cannot be loaded."""
+    package = point.dist.name if point.dist else "another package"
+    return (
+        f"The {what} {point.name!r} of {package} ({point.value}) cannot be loaded: {why}. Mend or "
+        "uninstall that package."
+    )
+
+
 class Registry(Mapping[str, Callable]):
     """name -> "module:function", resolved when asked for."""
 
@@ -31,16 +39,27 @@ class Registry(Mapping[str, Callable]):
         self.what, self.group, self.builtin = what, group, rows
 
     @cached_property
-    def rows(self) -> dict[str, str]:
+    def rows(self) -> dict[str, EntryPoint]:
         """Built-in rows first; an installed package may add names but never replace one."""
-        found = {point.name: point.value for point in entry_points(group=self.group)}
-        return self.builtin | {name: at for name, at in found.items() if name not in self.builtin}
+        own = {name: EntryPoint(name, at, self.group) for name, at in self.builtin.items()}
+        found = {point.name: point for point in entry_points(group=self.group)}
+        return own | {name: point for name, point in found.items() if name not in own}
 
     def __getitem__(self, name: str) -> Callable:
         if name not in self.rows:
             raise UsageError(nearest(name, self.rows, self.what))
-        module, function = self.rows[name].split(":")
-        return getattr(import_module(module), function)
+        point = self.rows[name]
+        if name in self.builtin:
+            return point.load()
+        try:
+            found = point.load()
+        except Exception as fault:  # whatever a package of others does when it is imported
+            raise UsageError(
+                broken(self.what, point, str(fault) or type(fault).__name__)
+            ) from fault
+        if not callable(found):
+            raise UsageError(broken(self.what, point, "it is not a function"))
+        return found
 
     def __contains__(self, name: object) -> bool:
         return name in self.rows

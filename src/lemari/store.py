@@ -40,6 +40,13 @@ KINDS = {
     "float": (float, int),
     "str": (str,),
 }
+WORDS = {
+    "None": "none",
+    "bool": "true or false",
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+}
 LONGEST = 200  # characters of an option that is text, such as a network's name
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Option = Annotated[str, Field(max_length=LONGEST)] | int | Finite | bool | None
@@ -202,4 +209,13 @@ def check_types(variant: str, options: dict[str, Any]) -> None:
         note = str(known[name].annotation) if name in known else "Any"
         kinds = [KINDS.get(part.strip()) for part in note.split("|")]
         if None not in kinds and not any(type(value) in kind for kind in kinds if kind):
-            raise UsageError(f"{name} is {note}, but {str(value)[:80]!r} was given.")
+            raise UsageError(f"{name} is {worded(note)}, not {str(value)[:80]!r}.")
+
+
+def worded(note: str) -> str:
+    """A type of a signature in words.
+
+    >>> worded("int | None"), worded("str")
+    ('a whole number or none', 'text')
+    """
+    return " or ".join(WORDS.get(part.strip(), part.strip()) for part in note.split("|"))

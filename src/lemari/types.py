@@ -53,7 +53,8 @@ class Rows:
     """Examples ready for training, as they are stored: row i is `x[i]`, of shape S.
 
     `x` is uint8, uint16 or float32 and may be a memory map; `y` holds class numbers (int64, -1
-    where unknown) or is None; `ids` names each row (file name, row number).
+    where unknown) or is None; `ids` names each row (file name, row number). `strange` are classes
+    of the data that the format does not know: rows of theirs have -1.
     """
 
     x: np.ndarray
@@ -61,6 +62,7 @@ class Rows:
     ids: tuple[str, ...]
     classes: tuple[str, ...] = ()
     skipped: tuple[Skipped, ...] = ()
+    strange: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.x)

@@ -89,3 +89,28 @@ def test_the_variant_trains_saves_and_loads(installed, tmp_path, monkeypatch):
     assert recipe["options"]["cycles"] == 2
     lemari("embed", "cyclic", "digits", "-o", "codes.csv")
     assert len(Path("codes.csv").read_text().splitlines()) == 1798
+
+
+@pytest.mark.parametrize("at", ["nothere:f", "json", "json:nothing", "json:dumps [extra]"])
+def test_a_broken_package_spoils_nothing_else(tmp_path, monkeypatch, at):
+    from lemari.errors import UsageError
+    from lemari.registry import VARIANTS
+
+    info = tmp_path / "bad-0.1.dist-info"
+    info.mkdir()
+    (info / "entry_points.txt").write_text(f"[lemari.variants]\nbro-ken = {at}\n")
+    (info / "METADATA").write_text("Name: bad\nVersion: 0.1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    importlib.invalidate_caches()
+    VARIANTS.__dict__.pop("rows", None)
+    try:
+        variants = json.loads(lemari("models", "--json"))["variants"]
+        assert "vae" in variants
+        if "[extra]" in at:
+            assert VARIANTS["bro-ken"] is json.dumps
+            return
+        assert "of bad" in variants["bro-ken"] and "cannot be loaded" in variants["bro-ken"]
+        with pytest.raises(UsageError, match="uninstall"):
+            VARIANTS["bro-ken"]
+    finally:
+        VARIANTS.__dict__.pop("rows", None)

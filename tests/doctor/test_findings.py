@@ -21,7 +21,7 @@ from lemari.formats import ImageFormat, TableFormat
 from lemari.registry import VARIANTS
 from lemari.tasks.examine import Watch
 from lemari.terms.base import Term
-from lemari.types import Batch, View
+from lemari.types import Batch, Schema, View
 
 TOLD_OF_TRUE_THINGS = {"inactive-dimensions"}
 
@@ -122,6 +122,28 @@ def test_beta_that_does_not_count():
     assert "beta-too-low" not in healthy("vae").names
 
 
+def test_the_setting_to_change_is_the_one_that_is_off():
+    def told(beta, weights, name):
+        (found,) = (f for f in examine(evidence(beta=beta, run=Run([], weights))) if f.name == name)
+        return found.remedy
+
+    error = float(np.square(0.1 * evidence().inputs).mean())
+    assert told(1e-9, {"kl": 1.0}, "beta-too-low") == "Leave --sigma out, so that it is learned."
+    small = told(error * 1e-3, {"kl": 1e-3}, "beta-too-low")
+    assert small == "Raise beta (--beta 1)."
+    assert told(0.0, {"kl": 0.0}, "beta-too-low") == "Raise beta (--beta 1)."
+    assert "--beta" in told(1e4, {"kl_numbers": 1e4, "kl_categories": 1e4}, "beta-too-high")
+
+
+def test_a_kl_in_parts_has_an_effective_beta():
+    from lemari.model import effective_beta
+
+    model = VARIANTS["joint-vae"](
+        Schema("table", (5,)), network="mlp:4", beta=3.0, likelihood="mse"
+    )
+    assert effective_beta(model) == 3.0
+
+
 # The course of a training.
 
 
@@ -203,6 +225,15 @@ def test_a_loss_that_jumps_up():
     assert "epoch 5" in told.evidence and "60%" in told.evidence and "--lr 0.003" in told.remedy
     assert names(curve(20, 10, 6, 5, 5.2, 4.8, 4.9)) == []
     assert names(curve(5.0, 1.0, 0.9, 0.8, 0.95)) == []  # below half a nat all is noise
+    assert names(curve(62.0, 61.2, 60.9, 60.54, 60.64, 60.54)) == []
+
+
+def test_a_few_rows_say_nothing_of_the_rate():
+    x = np.random.default_rng(0).random((60, 1, 4, 4))
+    away = 1.4 * (x.mean(0) - x) + x
+    run = Run([record(i + 1, 5.0, 5.0) for i in range(4)])
+    found = lambda n: [f.name for f in examine(evidence(inputs=x[:n], outputs=away[:n], run=run))]  # noqa: E731
+    assert "learning-rate-too-high" in found(60) and found(6) == []
 
 
 def test_a_term_that_is_raised_on_purpose_is_no_jump():

@@ -238,3 +238,19 @@ def test_classes_that_do_not_fit_get_a_sentence():
             made.sample(3, y=wrong)
     with pytest.raises(LemariError, match="this model knows none"):
         CLASSES["vae"](epochs=1, network="mlp:4").fit(x).sample(3, y="a")
+
+
+def test_a_conditional_model_is_told_the_classes_of_what_it_rebuilds():
+    rng = np.random.default_rng(0)
+    y = np.arange(200) % 2
+    X = np.where(y[:, None], 1.0, -1.0) + 0.01 * rng.normal(size=(200, 4))
+    quick = {**QUICK, "epochs": 20}
+    told = lemari.CVAE(latent=1, beta=50.0, **quick).fit(X, y)
+    error = lambda made: float(np.square(made - X).mean())  # noqa: E731
+    assert error(told.reconstruct(X, y)) < 0.5 * error(told.reconstruct(X, 1 - y))
+    assert told.score_samples(X, y).mean() > told.score_samples(X, 1 - y).mean()
+    assert told.transform(X, y).shape == (200, 1)
+    with pytest.raises(LemariError, match="no class '7'"):
+        told.reconstruct(X, np.full(200, 7))
+    plain = lemari.VAE(latent=1, **quick).fit(X)
+    np.testing.assert_array_equal(plain.reconstruct(X, y), plain.reconstruct(X))

@@ -47,10 +47,13 @@ def test_a_vote_is_right_for_the_factors_and_at_chance_for_noise(codes, score):
 
 
 def test_extra_idle_dimensions_and_another_scale_change_no_score(codes):
-    idle = np.c_[codes["exact"] * [1, 2, 3, 1, 0.5], np.zeros((len(FACTORS), 2))]
+    idle = np.c_[codes["exact"] * [1, 200, 3, 1, 0.5], np.zeros((len(FACTORS), 2))]
     assert mig(idle, FACTORS) == pytest.approx(mig(codes["exact"], FACTORS))
     assert sap(idle, FACTORS) == pytest.approx(sap(codes["exact"], FACTORS))
     assert factor_vae(idle, FACTORS) == 1.0
+    # What an idle unit does at a hundredth of the scale of the prior is no code.
+    faint = np.c_[codes["exact"], 1e-3 * codes["exact"]]
+    assert factor_vae(faint, FACTORS, least=0.01) == 1.0
 
 
 def test_a_collapsed_code_scores_chance():

@@ -283,3 +283,19 @@ def test_debug_shows_the_fault():
     command = Path(sys.executable).with_name("lemari")
     words = [command, "data", "inspect", "--debug", os.devnull + "x/y"]
     assert "Traceback" in subprocess.run(words, capture_output=True, text=True).stderr
+
+
+def test_classes_that_a_conditional_model_does_not_know_are_refused(cli, tmp_path):
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 256, (40, 8, 8), dtype=np.uint8), np.arange(40) % 2
+    for name, labels in (("seen", y), ("unseen", np.where(y, 7, 0)), ("none", None)):
+        np.savez(tmp_path / f"{name}.npz", x=x, **({} if labels is None else {"y": labels}))
+    for variant, code in (("cvae", 2), ("vae", 0)):
+        run = tmp_path / variant
+        cli.done("train", tmp_path / "seen.npz", "--variant", variant, "--label", "y",
+                 "--network", "mlp:4", "--latent", 2, "--epochs", 1, "--out", run)  # fmt: skip
+        for verb, *further in (("evaluate",), ("embed", "-o", tmp_path / f"{variant}.csv")):
+            told = cli.run(verb, run, tmp_path / "unseen.npz", *further)
+            assert told.code == code and "7" in told.err
+            assert ("no class '7'" in told.err) == (variant == "cvae")
+    assert "told no class" in cli.done("evaluate", tmp_path / "cvae", tmp_path / "none.npz").err

@@ -17,7 +17,7 @@ SPIKE = 0.15  # of all that was gained so far, lost again in one epoch
 FIT = 0.05  # of all that the held-out loss had fallen, lost again
 COLLAPSE_NATS = 0.1
 PLAIN = {"recon", "kl"}
-LEAST = 0.5  # nats of fall, below which a curve is noise
+LEAST = 0.5  # nats of rise or fall, below which a curve is noise
 
 
 def examine(run: Run) -> list[Finding]:
@@ -51,7 +51,7 @@ def rate_too_high(run: Run) -> Iterator[Finding]:
     for i in range(1, len(curve)):
         lowest = min(curve[:i])
         gained = curve[0] - lowest
-        lost = (curve[i] - lowest) / gained if gained > LEAST else 0.0
+        lost = (curve[i] - lowest) / gained if min(gained, curve[i] - lowest) > LEAST else 0.0
         worst, at = max((worst, at), (lost, i))
     if worst > SPIKE:
         rate = max(r.get("lr") or 0.0 for r in run.history)

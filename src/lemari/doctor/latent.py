@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from lemari.doctor.evidence import Evidence
+from lemari.model import rate_weight
 from lemari.types import Finding
 
 COLLAPSE_NATS = 0.1  # e^0.1: the code tells apart 1.1 examples
@@ -130,7 +131,7 @@ def beta_scale(e: Evidence) -> Iterator[Finding]:
     if e.beta is None or len(e.inputs) < 50:
         return
     largest, error = largest_eigenvalue(e.inputs), float(np.square(e.outputs - e.inputs).mean())
-    weight = e.run.weights.get("kl")
+    weight = rate_weight(e.run.weights)
     if e.beta > largest > 0:
         yield Finding(
             "beta-too-high",
@@ -139,13 +140,17 @@ def beta_scale(e: Evidence) -> Iterator[Finding]:
             f"variance of only {largest:.3g}: no dimension of the code is worth its KL.",
             f"Lower beta{rescaled(weight, largest / 10 / e.beta)}.",
         )
-    elif 0 < e.beta < SLIGHT * error:
+    elif e.beta < SLIGHT * error:
+        small_sigma = weight is not None and weight >= 1  # so it is not beta that is small
+        share = e.beta / error
         yield Finding(
             "beta-too-low",
             "warning",
-            f"The effective beta is {e.beta:.3g}, {e.beta / error:.2g} of the mean squared error "
+            f"The effective beta is {e.beta:.3g}, {share:.2g} of the mean squared error "
             f"({error:.3g}), with which KL and likelihood would be in balance.",
-            f"Raise beta{rescaled(weight, error / e.beta)}, or leave --sigma to be learned.",
+            "Leave --sigma out, so that it is learned."
+            if small_sigma
+            else f"Raise beta{rescaled(weight, 1 / share) if share else ' (--beta 1)'}.",
         )
 
 

@@ -13,6 +13,7 @@ from lemari.types import Finding
 SATURATED = 1 / 255  # one 8-bit step from 0 or 1, where a sigmoid's slope is below 0.4 %
 STUCK = 0.5  # of the squared error, at saturated outputs
 WORSE = 1.2  # times the error of the mean example; one that learned nothing has 1
+FEW = 20  # rows, below which their own spread says little about the data's
 DEAF = 0.01  # growth of the error under a wrong class
 
 
@@ -64,9 +65,9 @@ def deaf(e: Evidence) -> Iterator[Finding]:
 
 def worse_than_mean(e: Evidence) -> Iterator[Finding]:
     """In no epoch did the model beat the mean example, from which training starts."""
-    if len(e.inputs) < 2:
+    if len(e.inputs) < FEW:
         return
-    mean = float(np.var(e.inputs, axis=0).mean())
+    mean = float(np.var(e.inputs, axis=0, ddof=1).mean())
     errors = [r["valid"]["mse"] for r in e.run.history if r.get("valid", {}).get("mse")]
     best = min([*errors, float(np.square(e.outputs - e.inputs).mean())])
     if mean > FLAT_VARIANCE and best > WORSE * mean:

@@ -98,16 +98,16 @@ class Sharing:
         return self.order[self.start[value] + rng.integers(self.count[value])]
 
 
-def factor_vae(codes: np.ndarray, factors: np.ndarray, seed: int = 0) -> float:
+def factor_vae(codes: np.ndarray, factors: np.ndarray, seed: int = 0, least: float = 0.0) -> float:
     """FactorVAE score (Kim and Mnih 2018, arXiv:1802.05983); 1 / F by chance.
 
     Of rows that share one factor, which standardised dimension varies least? How often a majority
-    vote tells the factor from that. Dimensions with less than a hundredth of the largest variance
-    do not take part.
+    vote tells the factor from that. Dimensions whose variance is not above `least` do not take
+    part: give that of an idle one where a prior sets the scale, for then there is one.
     """
     rng = np.random.default_rng(seed)
     variance = codes.var(0, dtype=np.float64)
-    used = codes[:, variance >= variance.max() / 100] if variance.max() > 0 else codes[:, :0]
+    used = codes[:, variance > max(least, 1e-12 * variance.max(initial=0.0))]
     if not used.shape[1]:
         return 1 / factors.shape[1]
     z = standard(used)
@@ -116,8 +116,8 @@ def factor_vae(codes: np.ndarray, factors: np.ndarray, seed: int = 0) -> float:
     for turn in range(2 * VOTES):
         which = int(rng.integers(factors.shape[1]))
         rows = alike[which](np.full(SHARED, rng.integers(len(z))), rng)
-        least = z[rows].var(0).argmin()
-        votes[turn % 2, least, which] += 1
+        steadiest = z[rows].var(0).argmin()
+        votes[turn % 2, steadiest, which] += 1
     guess = votes[0].argmax(1)
     return float(votes[1][np.arange(len(guess)), guess].sum() / votes[1].sum())
 
@@ -141,8 +141,10 @@ def beta_vae(codes: np.ndarray, factors: np.ndarray, seed: int = 0) -> float:
     return float(probe.score(x[VOTES:], truth[VOTES:]))
 
 
-def disentanglement(codes: np.ndarray, factors: np.ndarray, seed: int = 0) -> dict[str, float]:
-    """All five scores, DCI as its first two."""
+def disentanglement(
+    codes: np.ndarray, factors: np.ndarray, seed: int = 0, least: float = 0.0
+) -> dict[str, float]:
+    """All five scores, DCI as its first two. `least`: see `factor_vae`."""
     found = dci(codes, factors, seed)
     return {
         "MIG": mig(codes, factors),
@@ -150,6 +152,6 @@ def disentanglement(codes: np.ndarray, factors: np.ndarray, seed: int = 0) -> di
         "DCI completeness": found["completeness"],
         "DCI informativeness": found["informativeness"],
         "SAP": sap(codes, factors),
-        "FactorVAE score": factor_vae(codes, factors, seed),
+        "FactorVAE score": factor_vae(codes, factors, seed, least),
         "BetaVAE score": beta_vae(codes, factors, seed),
     }

@@ -16,6 +16,7 @@ from lemari.starting import random_state
 from lemari.types import Batch
 
 ROWS = 2000
+DRAWS = 2000  # of codes, over all rows
 MOST_NUMBERS = 4_000_000  # of codes against posteriors at a time
 
 
@@ -35,18 +36,18 @@ def information(model: Autoencoder, feed: Feed, rows: int = ROWS, seed: int = 0)
 
     The mean of KL(q(z|x) || p(z)) is the mutual information of row number and code plus
     KL(q(z) || p(z)), with q(z) the mean of all posteriors (Hoffman and Johnson 2016, "ELBO
-    surgery"). All three are taken at one draw from each of the first `rows` posteriors, and q(z)
-    over the same rows, so mutual information cannot exceed the log of their number: a model that
-    knows each row apart reaches it. Works for any posterior and prior with a density.
+    surgery"). All three are taken at draws from the first `rows` posteriors, 2,000 or more in all,
+    and q(z) over the same rows, so mutual information cannot exceed the log of their number: a
+    model that knows each row apart reaches it. For any posterior and prior with a density.
     """
     batch = feed.gather(np.arange(min(rows, len(feed))))
     model.eval()
     c = model.condition(batch)
     q = posteriors(model, batch)
     with random_state(seed):
-        z = q.sample()
-    own, prior = q.log_prob(z)[0].double(), model.prior(c).log_prob(z)[0].double()
-    mixed = log_mean(model, batch, z[0])
+        z = q.sample(math.ceil(DRAWS / len(batch.x)))
+    own, prior = q.log_prob(z).double(), model.prior(c).log_prob(z).double()
+    mixed = torch.stack([log_mean(model, batch, each) for each in z])
     mutual, marginal = float((own - mixed).mean()), float((mixed - prior).mean())
     return Information(float((own - prior).mean()), mutual, marginal, math.log(len(batch.x)))
 

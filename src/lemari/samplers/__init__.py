@@ -17,14 +17,19 @@ if TYPE_CHECKING:
 def fit(sampler: str, codes: ArrayLike, seed: int = 0) -> Sampler:
     """A sampler by its name, fitted to codes (N, D); a tenth of them only chooses its settings.
 
-    Raises UsageError for an unknown name, and for a sampler that does not suit the codes.
+    Raises UsageError for an unknown name, and for a sampler that does not suit the codes;
+    DataError for codes that are not finite numbers.
     """
     import numpy as np
     import torch
 
+    from lemari.errors import DataError
     from lemari.registry import SAMPLERS
     from lemari.samplers.base import Codes
 
-    order = np.random.default_rng(seed).permutation(len(np.asarray(codes)))
-    z, cut = torch.from_numpy(np.asarray(codes, np.float32)[order]), max(1, len(order) // 10)
+    given = np.asarray(codes, np.float32)
+    if given.ndim != 2 or not np.isfinite(given).all():
+        raise DataError("Codes are a table (N, D) of finite numbers; leave out rows with others.")
+    order = np.random.default_rng(seed).permutation(len(given))
+    z, cut = torch.from_numpy(given[order]), max(1, len(order) // 10)
     return SAMPLERS[sampler].fit(Codes(z[cut:], z[:cut]), seed)

@@ -213,4 +213,7 @@ def allocate(shape: Sequence[int], dtype: Any, memory_limit: int | None = None) 
 def labelled(rows: Rows, fmt: Format) -> Rows:
     """The rows with their class numbers in the terms of the format's classes."""
     y, classes = match_labels(rows.y, rows.classes, fmt.classes)
-    return replace(rows, y=y, classes=classes)
+    used = () if rows.y is None else set(rows.y.tolist())
+    here = (name for i, name in enumerate(rows.classes) if i in used)
+    strange = tuple(name for name in here if name not in classes)
+    return replace(rows, y=y, classes=classes, strange=strange)

@@ -66,9 +66,9 @@ def plane(s: Scene) -> tuple[np.ndarray, tuple[str, str]]:
     """
     codes = s.evaluation.held_codes[:MOST_POINTS]
     if s.size <= 2:
-        return (codes if s.size == 2 else np.c_[codes, np.zeros(len(codes))]), ("z0", "z1")
+        return codes, ("z0", "z1")
     pca = fit_pca([s.evaluation.codes], 2, len(s.evaluation.codes), s.size)
-    return pca.codes(codes), ("first principal component", "second")
+    return pca.codes(codes), ("PC 1", "PC 2")
 
 
 def reconstructions(s: Scene):

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lemari.errors import MissingExtra, UsageError
+from lemari.errors import Diverged, MissingExtra, UsageError
 from lemari.feed import Feed
 from lemari.metrics.features import Features, learn_features, sample
 from lemari.metrics.generation import (
@@ -186,7 +186,7 @@ def line_up(
         try:
             sampler = SAMPLERS[name].fit(codes, seed)
             z = drawn(sampler, n, mix(seed, 1), y)
-        except (UsageError, MissingExtra) as fault:
+        except (UsageError, MissingExtra, Diverged) as fault:
             found.left_out[name] = str(fault)
             continue
         seconds = time.perf_counter() - begin

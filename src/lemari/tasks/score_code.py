@@ -14,6 +14,7 @@ from lemari.metrics.few_labels import (
 )
 from lemari.metrics.neighbourhood import ROWS, kept_neighbours
 from lemari.metrics.representation import knn_accuracy, linear_probe
+from lemari.model import effective_beta
 from lemari.starting import mix
 from lemari.store import build
 from lemari.tasks.score import Subject, flat, flat_blocks
@@ -106,7 +107,8 @@ def disentanglement_scores(s: Subject) -> None:
     s.say("asking which number follows which factor")
     x = s.pca.codes(flat(s.held))
     shuffled = np.random.default_rng(s.seed).permutation(s.e.held_codes)
-    mine, pca, chance = (disentanglement(z, s.factors, s.seed % 2**32)
-                         for z in (s.e.held_codes, x, shuffled))  # fmt: skip
+    idle = 0.0 if effective_beta(s.model) is None else 0.01  # as for active units
+    both = ((s.e.held_codes, idle), (x, 0.0), (shuffled, idle))
+    mine, pca, chance = (disentanglement(z, s.factors, s.seed % 2**32, least) for z, least in both)
     for name, value in mine.items():
         s.add(name, value, "higher", {s.pca_name: pca[name], "shuffled rows": chance[name]})

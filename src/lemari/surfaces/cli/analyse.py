@@ -53,7 +53,26 @@ def read(fitted, data: str, split: str | None, progress: Progress, **reading):
     source = s.held(data, split, progress.counted("reading"), **reading)
     rows = source.load(fitted.format)
     warn(progress, source.notes, rows.skipped)
+    check_classes(fitted, rows, progress)
     return rows
+
+
+def check_classes(fitted, rows, progress: Progress) -> None:
+    """UsageError where a conditional model would be told a class that it does not know."""
+    from lemari.errors import UsageError
+    from lemari.registry import nearest
+
+    told = bool(fitted.model.condition.width)
+    if told and rows.strange:
+        raise UsageError(
+            f"{nearest(rows.strange[0], rows.classes, 'class')} This model is told the class of "
+            "each example; leave such rows out, or give the data without labels."
+        )
+    if rows.strange:
+        names = ", ".join(rows.strange[:5]) + (" ..." if len(rows.strange) > 5 else "")
+        progress.note(f"note: classes that the model was not trained on count as unknown: {names}")
+    if told and rows.y is None:
+        progress.note("note: the data has no labels, so the model is told no class")
 
 
 def warn(progress: Progress, notes, skipped) -> None:

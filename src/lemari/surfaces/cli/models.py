@@ -36,14 +36,19 @@ def plain(as_json: bool = JSON) -> None:
 
 
 def every(as_json: bool) -> None:
+    from lemari.errors import UsageError
     from lemari.registry import NETWORKS, VARIANTS
 
-    def first(function) -> str:
-        return (function.__doc__ or "").strip().splitlines()[0]
+    def first(registry, name: str) -> str:
+        """The first line of what a row says of itself; of a broken one, why it cannot be loaded."""
+        try:
+            return ((registry[name].__doc__ or "").strip().splitlines() or [""])[0]
+        except UsageError as fault:
+            return str(fault)
 
-    variants = {name: first(VARIANTS[name]) for name in VARIANTS}
+    variants = {name: first(VARIANTS, name) for name in VARIANTS}
     networks = {"auto": "residual for pictures, mlp for tables."}
-    networks |= {name: first(NETWORKS[name]) for name in NETWORKS}
+    networks |= {name: first(NETWORKS, name) for name in NETWORKS}
     text = table(list(variants.items()), ("variant", "what it is")) + "\n\n"
     text += table(list(networks.items()), ("network", "what it is"))
     finish(as_json, {"variants": variants, "networks": networks}, text,

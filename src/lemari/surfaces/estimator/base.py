@@ -88,9 +88,9 @@ class AutoencoderEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
         self._keep(Fitted(model.eval(), fmt, recipe))
         return self
 
-    def transform(self, X: Any) -> np.ndarray:
-        """Codes (posterior means), (N, latent). A conditional model is told no class."""
-        feed, kept = self._feed(X)
+    def transform(self, X: Any, y: Any = None) -> np.ndarray:
+        """Codes (posterior means), (N, latent). `y` (N,) tells a conditional model the classes."""
+        feed, kept = self._feed(X, y)
         with self._threads():
             return encode(self.fitted_.model, feed).astype(kept) if kept != np.float64 else (
                 np.concatenate([self._codes(b) for b in feed.batches(BLOCK)]))  # fmt: skip
@@ -100,29 +100,34 @@ class AutoencoderEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
         check_is_fitted(self)
         return self._user(decode(self.fitted_.model, np.asarray(X), self._classes(y, len(X))))
 
-    def reconstruct(self, X: Any) -> np.ndarray:
-        """What the model makes of each example, in the shape and range that `fit` was given."""
-        feed, _ = self._feed(X)
+    def reconstruct(self, X: Any, y: Any = None) -> np.ndarray:
+        """What the model makes of each example, in the shape and range that `fit` was given.
+
+        `y` (N,) tells a conditional model the classes; others take no notice of it.
+        """
+        feed, _ = self._feed(X, y)
         with self._threads(), torch.no_grad():
             parts = [reconstruct(self.fitted_.model, b).numpy() for b in feed.batches(BLOCK)]
         return self._user(np.concatenate(parts))
 
-    def score_samples(self, X: Any) -> np.ndarray:
+    def score_samples(self, X: Any, y: Any = None) -> np.ndarray:
         """Log-likelihood bound at the posterior mean, (N,), nats; higher is more normal."""
-        feed, _ = self._feed(X)
+        feed, _ = self._feed(X, y)
         with self._threads():
             parts = [scores(self.fitted_.model, b).double() for b in feed.batches(BLOCK)]
         return torch.cat(parts).numpy()
 
     def score(self, X: Any, y: Any = None) -> float:
         """Mean of `score_samples`: nats per example, higher is better."""
-        return float(self.score_samples(X).mean())
+        return float(self.score_samples(X, y).mean())
 
     def sample(
         self, n_samples: int = 1, y: Any = None, random_state: Any = 0, sampler: Any = None
     ) -> np.ndarray:
         """New examples from the prior or a `lemari.samplers.fit`; `y` asks for a class, if told."""
         check_is_fitted(self)
+        if not isinstance(n_samples, int | np.integer) or n_samples < 1:
+            raise UsageError(f"n_samples is a whole number of 1 or more, not {n_samples!r}.")
         law = own_prior(self.fitted_.model) if sampler is None else sampler.draw
         codes = law(n_samples, seed_of(random_state)).numpy()
         return self._user(decode(self.fitted_.model, codes, self._classes(y, n_samples)))
@@ -162,14 +167,15 @@ class AutoencoderEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
             return open_data(X).load(self.fitted_.format)
         return Rows(self.fitted_.format.from_array(X), None, ())
 
-    def _feed(self, X: Any) -> tuple[Feed, np.dtype]:
+    def _feed(self, X: Any, y: Any = None) -> tuple[Feed, np.dtype]:
         """The rows as the model sees them, and the type in which results are returned."""
         rows = self._rows(X)
         double = self.fitted_.model.data.kind == "table"
         given = getattr(X, "dtype", np.dtype(np.float64))
         kept = given if given == np.float32 else np.dtype(np.float64)
         unit = Double(self.fitted_.format) if double else self.fitted_.format
-        return Feed(rows.x, None, unit), kept
+        classes = self._classes(y, len(rows.x)) if self.conditional else None
+        return Feed(rows.x, classes, unit), kept
 
     @torch.no_grad()
     def _codes(self, batch) -> np.ndarray:

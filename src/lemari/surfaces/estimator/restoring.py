@@ -55,14 +55,14 @@ class RestoringEstimator(AutoencoderEstimator):
         with torch.no_grad():
             return with_own_value(net, [part])(one[None], None, None)
 
-    def transform(self, X: Any) -> np.ndarray:
+    def transform(self, X: Any, y: Any = None) -> np.ndarray:
         """Codes (N, latent) of pictures as they are; UsageError for a network without a code."""
         check_is_fitted(self)
         if isinstance(self.fitted_.model.prior, NoPrior):
             raise UsageError(
                 "A network with skips has no code; use restore, or a network with a bottleneck."
             )
-        return super().transform(X)
+        return super().transform(X, y)
 
     def _pictures(self, X: Any, scale: int) -> torch.Tensor:
         """Pictures of any size as (N, C, H, W) in [0, 1]."""
