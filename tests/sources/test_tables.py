@@ -151,18 +151,38 @@ def test_ragged_rows_are_listed_by_line(tmp_path):
         open_data(path, max_skipped=0.1)
 
 
-def damaged_pixels(tmp):
+def damaged_pixels(tmp, *cells):
+    """A file of 300 pictures with these cells in the column pixel7 of lines 251, 252 ..."""
     _, text = pixel_text(300, 8)
     lines = text.splitlines()
-    cells = lines[250].split(",")
-    cells[7] = "abc"
-    lines[250] = ",".join(cells)
-    return write(tmp / "p.csv", "\n".join(lines)), "'abc' on line 251 in column 'pixel7'"
+    for at, cell in enumerate(cells, 250):
+        row = lines[at].split(",")
+        row[7] = cell
+        lines[at] = ",".join(row)
+    return write(tmp / "p.csv", "\n".join(lines))
+
+
+@pytest.mark.parametrize("cells", [("abc",), ("",), ("nan",), ("inf",), ("abc", "", "inf", "1_0")])
+def test_rows_of_pixels_that_cannot_be_used_are_left_out_and_listed(tmp_path, cells):
+    source, fmt, rows = loaded(damaged_pixels(tmp_path, *cells))
+    whole, _, all_rows = loaded(damaged_pixels(tmp_path))
+    assert fmt.kind == "image" and rows.x.dtype == np.uint8
+    kept = [i for i in range(300) if not 249 <= i < 249 + len(cells)]
+    np.testing.assert_array_equal(rows.x, all_rows.x[kept])
+    np.testing.assert_array_equal(rows.y, all_rows.y[kept])
+    assert len(rows.skipped) == len(cells) and "pixel7" in rows.skipped[0].reason
+    if cells[0] == "abc":
+        assert rows.skipped[0].item == "line 251" and "'abc'" in rows.skipped[0].reason
+
+
+def test_rows_with_text_in_a_table_are_left_out_and_listed(tmp_path):
+    source, _, rows = loaded(write(tmp_path / "a.csv", "a;b\n1;2,5\n3;x\n5;6\n7;\n1;1_000\n"))
+    assert source.kind == "table" and source.values[:, 0].tolist() == [1, 5, 7]
+    assert source.values[0, 1] == 2.5 and np.isnan(source.values[2, 1])
+    assert [s.item for s in rows.skipped] == ["line 3", "line 6"]
 
 
 def faults(tmp):
-    yield damaged_pixels(tmp)
-    yield write(tmp / "a.csv", "a,b\n1,2\n3,x\n5,6\n7,8\n"), "'x' on line 3 in column 'b'"
     yield write(tmp / "b.csv", "a,name\n1,tom\n2,eva\n"), "Column 'name' .*--drop name"
     yield write(tmp / "c.csv", ""), "is empty"
     yield write(tmp / "d.csv", "\n\n \n"), "is empty"
@@ -175,7 +195,7 @@ def faults(tmp):
     yield write(tmp / "k.csv.gz", b"no gzip"), "cannot be read as a table"
     packed = gzip.compress(("a,b\n" + "1,2\n" * 9999).encode())
     yield write(tmp / "l.csv.gz", packed[: len(packed) // 2]), "cannot be read as a table"
-    yield write(tmp / "m.csv", "a,b\n1,1_000\n2,3\n4,4\n"), "'1_000' on line 2"
+    yield write(tmp / "m.csv", "a,b\n1,x\n2,y\n4,4\n5,5\n6,z\n"), "Column 'b' holds text"
     yield write(tmp / "n.parquet", b"PAR1 no parquet"), "cannot be read as Parquet"
     yield write(tmp / "o.parquet", b""), "cannot be read as Parquet"
 

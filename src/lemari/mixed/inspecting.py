@@ -13,11 +13,13 @@ from lemari.mixed.frame import Frame
 from lemari.mixed.kinds import read_as
 from lemari.mixed.showing import moment
 
+UNEVEN = "another number of cells than the header"
 LISTED = 10  # levels of a category
 
 
 def described_frame(frame: Frame, fmt: MixedFormat) -> dict[str, Any]:
-    """Rows, features, notes, and for each column its name, kind, missing cells, content and note.
+    """What `Source.inspect` says of all data, and rows, features, and for each column its name,
+    kind, missing cells, content and note.
 
     The content is a `range` of numbers or dates, the `words` of truths, or the number of distinct
     `levels` with the `most_frequent` and their counts.
@@ -27,6 +29,11 @@ def described_frame(frame: Frame, fmt: MixedFormat) -> dict[str, Any]:
         _described(c, frame, place[c.name]) for c in fmt.columns if c.name in place
     ]  # fmt: skip
     found: dict[str, Any] = {
+        "kind": "table",
+        "examples": len(frame),
+        "shape": [len(fmt.features)],
+        "classes": [] if frame.label is None else list(_labels(frame.label)),
+        "skipped": [{"file": f"line {line}", "reason": UNEVEN} for line in frame.skipped],
         "rows": len(frame),
         "features": len(fmt.features),
         "columns": columns,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import gzip
-import io
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
+
+import numpy as np
 
 from lemari.errors import DataError
 from lemari.sources.arrays import square_side
@@ -24,6 +25,7 @@ from lemari.sources.columns import (
     text_column,
     usable_labels,
 )
+from lemari.sources.mending import as_numbers, rows_of
 from lemari.types import Skipped
 
 HEAD = 1 << 22  # bytes that are looked at to learn how the file is written
@@ -47,9 +49,9 @@ class Dialect:
 
 
 def read_csv(path: Path, options: Options) -> Found:
-    """The numbers and labels of a CSV file; rows of another length are skipped and listed.
+    """The numbers and labels of a CSV file.
 
-    Raises DataError that names the line and column of text among numbers.
+    Rows of another length, and rows with text where numbers are needed, are skipped and listed.
     """
     import pyarrow as pa
 
@@ -173,16 +175,44 @@ def _gather(
             gathered.add(numbers_of(batch, used))
             if label:
                 gathered.labels += batch.column(label).to_pylist()
-    except pa.ArrowInvalid as error:
-        raise _located(path, dialect, used) or error from None
+    except pa.ArrowInvalid:  # text among the numbers
+        gathered, skipped = _gather_text(path, dialect, used, label)
     labels = usable_labels(label, _plain(gathered.labels), notes) if label else None
     return Found(gathered.values(), tuple(used), labels, skipped, notes)
 
 
+def _gather_text(
+    path: Path, dialect: Dialect, used: list[str], label: str | None
+) -> tuple[Gathered, list[Skipped]]:
+    """The rows whose cells are numbers; the others by line, with the first cell that is none."""
+    gathered, skipped, start = Gathered(len(used)), [], 0
+    bad: dict[int, str] = {}
+    for batch in _batches(path, dialect, used, label, skipped, text=True):
+        values, faults = as_numbers(batch, used, dialect.decimal)
+        bad |= {start + at: why for at, why in faults.items()}
+        start += batch.num_rows
+        fine = np.array([i not in faults for i in range(len(values))], bool)
+        gathered.add(values[fine])
+        if label:
+            cells = batch.column(label).to_pylist()
+            gathered.labels += [cell for cell, kept in zip(cells, fine) if kept]
+    with _opened(path) as file:
+        lines = [line for line, _ in rows_of(file, dialect)]
+    known = len(lines) == start  # else a quoted cell holds line breaks
+    for at, why in list(bad.items())[:MOST_LISTED]:
+        skipped.append(Skipped(f"line {lines[at]}" if known else f"row {at}", why))
+    return gathered, skipped
+
+
 def _batches(
-    path: Path, dialect: Dialect, used: list[str], label: str | None, skipped: list[Skipped]
+    path: Path,
+    dialect: Dialect,
+    used: list[str],
+    label: str | None,
+    skipped: list[Skipped],
+    text: bool = False,
 ) -> Iterator[Any]:
-    """Arrow batches of the file, numbers as float64 and the label as text."""
+    """Arrow batches of the file, the label as text and numbers as float64 or, too, as text."""
     import pyarrow as pa
 
     def uneven(row: Any) -> str:
@@ -192,7 +222,9 @@ def _batches(
             skipped.append(Skipped(where, reason))
         return "skip"
 
-    types = dict.fromkeys(used, pa.float64()) | ({label: pa.string()} if label else {})
+    types = dict.fromkeys(used, pa.string() if text else pa.float64()) | (
+        {label: pa.string()} if label else {}
+    )
     return arrow_batches(path, dialect, types, uneven)
 
 
@@ -212,7 +244,7 @@ def arrow_batches(
 
     # Arrow reads the file itself: handing it a Python file aborts the process at times.
     packed = "gzip" if path.name.lower().endswith(".gz") else None
-    return arrow.open_csv(
+    with arrow.open_csv(
         pa.input_stream(str(path), compression=packed),
         read_options=arrow.ReadOptions(
             use_threads=False,
@@ -231,7 +263,8 @@ def arrow_batches(
             strings_can_be_null=True,
             decimal_point=dialect.decimal,
         ),
-    )
+    ) as reader:  # closed before the interpreter ends: its threads call `uneven`
+        yield from reader
 
 
 def _plain(labels: list[str | None]) -> list[Any]:
@@ -240,23 +273,3 @@ def _plain(labels: list[str | None]) -> list[Any]:
     if all(v is None or is_number(v) for v in cells):
         return [None if v is None else float(v) for v in cells]
     return cells
-
-
-def _located(path: Path, dialect: Dialect, used: list[str]) -> DataError | None:
-    """The first cell of text among the numbers, by line and column."""
-    wanted = [i for i, name in enumerate(dialect.columns) if name in set(used)]
-    with _opened(path) as file:
-        text = io.TextIOWrapper(file, dialect.encoding, "replace", newline="")
-        reader = csv.reader(text, delimiter=dialect.delimiter)
-        for row in reader:
-            if len(row) != len(dialect.columns) or reader.line_num <= dialect.start:
-                continue
-            for i in wanted:
-                cell = row[i].strip()
-                if cell not in MISSING and not is_number(cell, dialect.decimal):
-                    return DataError(
-                        f"{path.name} has the text '{cell[:40]}' on line {reader.line_num} in "
-                        f"column '{dialect.columns[i]}', where a number is needed; correct or "
-                        "remove that line."
-                    )
-    return None

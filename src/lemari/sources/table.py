@@ -133,10 +133,12 @@ def open_table(path: Path, options: Options) -> Source:
     """
     from lemari.sources.columns import read_parquet
     from lemari.sources.csvfile import read_csv
+    from lemari.sources.mending import without_gaps
 
     one_split(path.name, options.split)
     parquet = path.name.lower().endswith(".parquet")
     found = (read_parquet if parquet else read_csv)(path, options)
+    found = without_gaps(found, wanted=bool(options.shape))
     check_share(found.skipped, len(found.values) + len(found.skipped), options.max_skipped)
     if not len(found.values):
         raise DataError(f"{path.name} holds no row of numbers; give a file with at least one.")

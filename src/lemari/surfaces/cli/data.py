@@ -42,11 +42,13 @@ def inspect(
     if data is None:
         raise UsageError("Say what to inspect: `lemari data inspect DATA`.")
     progress = Progress(as_json)
-    if (found := typed_table(data, label, drop or ())) is not None:
+    given = s.options(data_dir, size, shape, channels, fit, label, drop, max_skipped)
+    loading = progress.counted("reading")
+    found = typed_table(data, label, drop or ())
+    if found is not None and not pictures_in(data, split, given):
         finish(as_json, found, typed_lines(found), f"lemari train {quoted(data)} --task detect")
         return
-    given = s.options(data_dir, size, shape, channels, fit, label, drop, max_skipped)
-    found = open_data(data, split=split, progress=progress.counted("reading"), **given).inspect()
+    found = open_data(data, split=split, progress=loading, **given).inspect()
     progress.clear()
     lines = [
         f"{found['examples']:,} examples of {'x'.join(map(str, found['shape']))} "
@@ -59,6 +61,17 @@ def inspect(
         *(f"  {item['file']!r}: {item['reason']}" for item in found["skipped"]),
     ]
     finish(as_json, found, "\n".join(lines), f"lemari train {quoted(data)}")
+
+
+def pictures_in(data: str, split: str, given: dict[str, Any]) -> bool:
+    """Whether `train` would read a table file as pictures, its broken rows left out."""
+    from lemari.errors import LemariError
+    from lemari.sources import open_data
+
+    try:
+        return open_data(data, split=split, **given).kind == "image"
+    except LemariError:
+        return False
 
 
 def typed_lines(found: dict[str, Any]) -> str:
