@@ -2,15 +2,17 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+# One process a core, one thread each: most tests are too small for more threads to help.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 demo: install
 	$(BIN)/lemari demo
 
 test: install-dev lint
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 quick: install-dev
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 lint: install-dev
 	$(BIN)/ruff check .

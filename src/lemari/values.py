@@ -35,8 +35,10 @@ def check_infinite(x: np.ndarray, columns: tuple[str, ...]) -> None:
     """Raise a DataError that names the first column of (N, D) with an infinite value."""
     infinite = np.isinf(x).any(0)
     if infinite.any():
+        column = int(infinite.argmax())
+        row = int(np.isinf(x[:, column]).argmax())
         raise DataError(
-            f"Column '{columns[int(infinite.argmax())]}' holds an infinite value; "
+            f"Column '{columns[column]}' holds an infinite value in row {row}; "
             "remove or replace it first."
         )
 

@@ -359,3 +359,19 @@ def test_the_real_arrays(file, shape, classes):
         pytest.skip(f"$LEMARI_DATA holds no {file}")
     _, _, rows = loaded(DATA / file)
     assert rows.x.shape == shape and len(rows.classes) == classes
+
+
+def test_a_shape_that_is_not_that_of_the_pictures_is_refused(tmp_path):
+    x = np.zeros((5, 12, 10), np.uint8)
+    assert open_data(x, shape=(1, 12, 10)).learn().shape == (1, 12, 10)
+    for wrong in ((3, 12, 10), (1, 10, 12), (1, 4, 30)):
+        with pytest.raises(UsageError, match="leave shape"):
+            open_data(x, shape=wrong)
+
+
+def test_labels_that_cannot_be_used_are_told(tmp_path):
+    x = np.zeros((40, 9, 9), np.uint8)
+    for y, told in ((np.arange(39), "'y' of shape"), (np.linspace(0, 1, 40), "no fixed set")):
+        np.savez(tmp_path / "a.npz", x=x, y=y)
+        source = open_data(tmp_path / "a.npz")
+        assert source.y is None and any(told in note for note in source.notes)

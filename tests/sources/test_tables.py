@@ -279,3 +279,26 @@ def test_the_real_table():
         open_data(path)
     _, fmt, rows = loaded(path, drop="sampling")
     assert rows.x.shape == (10374, 30) and rows.classes == ("0", "1")
+
+
+def test_a_row_number_that_was_saved_along_is_left_out(tmp_path):
+    rows = "".join(f"{i},{i % 3},{i * 0.5}\n" for i in range(20))
+    source, _, rows = loaded(write(tmp_path / "a.csv", ",label,x\n" + rows))
+    assert source.columns == ("x",) and any("counts the rows" in note for note in source.notes)
+    named, _, _ = loaded(write(tmp_path / "b.csv", "n,label,x\n1,0,2\n2,1,3\n3,1,9\n"))
+    assert named.columns == ("n", "x")
+
+
+def test_a_quote_that_is_never_closed_is_told(tmp_path):
+    lines = [f"{i},{i * 2},{i * 3}" for i in range(40)]
+    lines[6] = '"' + lines[6]
+    with pytest.raises(DataError, match="never closed near line"):
+        loaded(write(tmp_path / "q.csv", "a,b,c\n" + "\n".join(lines) + "\n"))
+
+
+def test_numbers_from_0_to_1_in_a_square_are_asked_about(tmp_path):
+    x = np.random.default_rng(0).random((9, 64))
+    source = open_data(x)
+    source.learn()
+    assert any("--shape 1,8,8" in note for note in source.notes)
+    assert open_data(x, shape=(1, 8, 8)).kind == "image"

@@ -299,3 +299,15 @@ def test_classes_that_a_conditional_model_does_not_know_are_refused(cli, tmp_pat
             assert told.code == code and "7" in told.err
             assert ("no class '7'" in told.err) == (variant == "cvae")
     assert "told no class" in cli.done("evaluate", tmp_path / "cvae", tmp_path / "none.npz").err
+
+
+def test_all_examples_are_rebuilt_unless_fewer_are_asked_for(cli, whole_run, tmp_path):
+    x = np.random.default_rng(0).integers(0, 256, (1100, 8, 8), dtype=np.uint8)
+    np.save(tmp_path / "many.npy", x)
+    words = ("reconstruct", whole_run, tmp_path / "many.npy", "--json")
+    told = json.loads(cli.done(*words, "-o", tmp_path / "all").out)
+    assert (
+        told["rows"] == told["of"] == 1100 and len(list((tmp_path / "all").glob("*.png"))) == 1101
+    )
+    few = json.loads(cli.done(*words, "-o", tmp_path / "few", "-n", 3).out)
+    assert few["rows"] == 3 and few["of"] == 1100

@@ -105,9 +105,9 @@ def _label(axes: Axes, layer: Layer, centre: float, steep: bool, many: int) -> N
     if steep:
         size = 6.5 if many <= 30 else 5.5
         axes.text(centre, -0.58, kind, rotation=90, ha="center", va="top", size=size)
-        axes.text(centre, -1.06, shape, rotation=90, ha="center", va="top", size=size)
+        axes.text(centre, -1.14, shape, rotation=90, ha="center", va="top", size=size)
         words = {"rotation": 90, "ha": "center", "va": "top", "size": size, "color": MUTED}
-        axes.text(centre, -1.42, weights, **words)
+        axes.text(centre, -1.52, weights, **words)
     else:
         axes.text(centre, -0.58, kind, ha="center", va="top", size=7, weight="bold")
         axes.text(centre, -0.70, shape, ha="center", va="top", size=7.5)

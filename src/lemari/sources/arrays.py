@@ -148,9 +148,23 @@ def square_side(columns: int) -> int:
 
 
 def picture_layout(x: np.ndarray, shape: tuple[int, int, int] | None) -> Look | None:
-    """Layout, shape (C, H, W) and notes of an array of pictures; None for rows of a table."""
+    """Layout, shape (C, H, W) and notes of an array of pictures; None for rows of a table.
+
+    UsageError for a `shape` that is not that of the pictures.
+    """
     if x.ndim == 2:
         return _flat_layout(x, shape)
+    found = _layout(x, shape)
+    if shape and found[1] != tuple(shape):
+        raise UsageError(
+            f"The pictures of this array are {found[1]} (C, H, W), not shape={tuple(shape)}; leave "
+            "shape (--shape) out, or use size (--size) for another size."
+        )
+    return found
+
+
+def _layout(x: np.ndarray, shape: tuple[int, int, int] | None) -> Look:
+    """The layout of an array that has its pictures' shape."""
     if x.ndim == 3 and x.shape[2] in (3, 4) and x.shape[1] > 4:
         raise DataError(
             f"An array of shape {x.shape} looks like one colour picture; several are needed, "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -59,8 +59,11 @@ def read_csv(path: Path, options: Options) -> Found:
         dialect = dialect_of(path)
         notes: list[str] = []
         label = _label(dialect, options, notes)
-        used = _used(dialect, label, options)
-        return _gather(path, dialect, used, label, notes)
+        used = _used(dialect, label, options, notes)
+        found = _gather(path, dialect, used, label, notes)
+        if found.skipped:
+            check_quotes(path, dialect, len(found.values), found.skipped)
+        return found
     except (OSError, EOFError, zlib.error, UnicodeError, csv.Error, pa.ArrowException) as error:
         raise DataError(f"{path.name} cannot be read as a table ({error}).") from None
 
@@ -149,11 +152,14 @@ def _label(dialect: Dialect, options: Options, notes: list[str]) -> str | None:
     return columns[0]
 
 
-def _used(dialect: Dialect, label: str | None, options: Options) -> list[str]:
+def _used(dialect: Dialect, label: str | None, options: Options, notes: list[str]) -> list[str]:
     """The columns of numbers; raises DataError for one of text."""
     used = []
     for i, name in enumerate(dialect.columns):
         if name == label or name in options.drop:
+            continue
+        if i == 0 and is_index(dialect):
+            notes.append("the first column has no name and counts the rows; it is left out")
             continue
         cells = [r[i] for r in dialect.sample if r[i] not in MISSING]
         if cells and 2 * _count(cells, dialect.decimal) < len(cells):
@@ -162,6 +168,24 @@ def _used(dialect: Dialect, label: str | None, options: Options) -> list[str]:
     if not used:
         raise DataError("The table has no column of numbers; give a table with at least one.")
     return used
+
+
+def is_index(dialect: Dialect) -> bool:
+    """Whether the first column is the row number that a data frame was saved with."""
+    first = [row[0] for row in dialect.sample]
+    counted = [[str(n + start) for n in range(len(first))] for start in (0, 1)]
+    return dialect.header and dialect.columns[0] == "column 0" and first in counted
+
+
+def check_quotes(path: Path, dialect: Dialect, rows: int, skipped: Sequence[Skipped]) -> None:
+    """DataError where a quote that is never closed has swallowed the rows after it."""
+    with _opened(path) as file:
+        lines = sum(bool(line.strip()) for line in file) - dialect.header
+    if dialect.encoding != "utf-16" and rows + len(skipped) < lines and len(skipped) < MOST_LISTED:
+        raise DataError(
+            f"{path.name} has {lines:,} lines, but only {rows:,} rows can be told apart: a quote "
+            f"is opened and never closed near {skipped[0].item}; close or remove it."
+        )
 
 
 def _gather(

@@ -193,6 +193,10 @@ def open_images(path: Path, options: Options) -> ImageSource:
     Sub-folders become classes when at least two of the top ones hold pictures; sub-folders
     called train, val and test are an official split.
     """
+    if options.shape:
+        raise UsageError(
+            "Pictures have a shape of their own; leave --shape (shape=) out, or give --size."
+        )
     with own_budget():
         place = _place(path)
         names, prefix, official = _split_names(place.names, options.split, path.name)

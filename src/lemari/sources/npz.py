@@ -59,13 +59,14 @@ def open_npz(path: Path, options: Options) -> Source:
     key = _examples_key(path, heads)
     x = _read(path, key, heads)
     label_key = _label_key(path, heads, len(x), key, options.label)
-    y, classes = None, ()
+    y, classes, notes = None, (), []
     if label_key:
         y, classes = _labels(path, heads, label_key)
-    notes = [
+        y, classes = _usable(label_key, y, classes, notes)
+    notes += [
         f"'{other}' of shape {heads[other][0]} is not used"
         for other in heads
-        if other not in (key, label_key) and len(heads[other][0]) >= 2
+        if other not in (key, label_key, *NAMES) and heads[other][0]
     ]
     return _source(path, x, y, classes, notes, options)
 
@@ -191,6 +192,24 @@ def _labels(path: Path, heads: dict[str, Header], key: str) -> tuple[np.ndarray,
             if len(set(names)) == len(names) and values.min() >= 0 and values.max() < len(names):
                 return values.astype(np.int64), tuple(names)
     return encode_labels(values.tolist())
+
+
+def _usable(
+    key: str, y: np.ndarray, classes: tuple[str, ...], notes: list[str]
+) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """The labels, or none, with a note, where they are measurements rather than classes."""
+    from lemari.sources.columns import usable_labels
+
+    cells: list[Any] = [float(name) if is_float(name) else name for name in classes]
+    return (y, classes) if usable_labels(key, cells, notes) is not None else (None, ())
+
+
+def is_float(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _broken(path: Path, error: Exception) -> DataError:

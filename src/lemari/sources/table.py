@@ -12,6 +12,7 @@ import numpy as np
 
 from lemari.errors import DataError, UsageError
 from lemari.formats import Format, TableFormat
+from lemari.sources.arrays import square_side
 from lemari.sources.base import (
     Options,
     Source,
@@ -67,6 +68,7 @@ class TableSource:
     def learn(self) -> TableFormat:
         """Mean, scale and median of each column; a column without any number is a DataError."""
         check_infinite(self.values, self.columns)
+        self._note_square()
         mean, scale, middle = (np.empty(len(self.columns)) for _ in range(3))
         for i, name in enumerate(self.columns):
             column = self.values[:, i].astype(np.float64)
@@ -97,6 +99,7 @@ class TableSource:
         """What the table holds; `range` is over all columns, missing values left out."""
         check_infinite(self.values, self.columns)
         self._note_missing()
+        self._note_square()
         known = (np.nanmin(self.values), np.nanmax(self.values))
         rows = Rows(self.values, self.y, self.ids, self.classes, tuple(self.skipped))
         dtype = str(self.values.dtype)
@@ -114,6 +117,16 @@ class TableSource:
                 f"give all {len(wanted)} columns."
             )
         return self.values[:, [index[name] for name in wanted]]
+
+    def _note_square(self) -> None:
+        """Say how to have numbers from 0 to 1 read as pictures, where they may be pixels."""
+        side = square_side(len(self.columns))
+        if side and np.nanmin(self.values) >= 0 and np.nanmax(self.values) <= 1:
+            sentence = (
+                f"rows of {len(self.columns)} numbers from 0 to 1 are read as a table; give "
+                f"--shape 1,{side},{side} (shape=) if they are pictures"
+            )
+            self.notes += [] if sentence in self.notes else [sentence]
 
     def _note_missing(self) -> None:
         count = int(np.isnan(self.values).sum()) if self.values.dtype.kind == "f" else 0

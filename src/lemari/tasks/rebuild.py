@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,38 +18,69 @@ from lemari.formats import Format, ImageFormat
 from lemari.model import Autoencoder
 from lemari.tasks.embed import BLOCK, reconstruct
 
+Pair = tuple[np.ndarray, np.ndarray]
+
+
+def write_rebuilt(
+    folder: Path,
+    model: Autoencoder,
+    feed: Feed,
+    ids: Sequence[str],
+    progress: Callable[[int, int], object] = lambda done, whole: None,
+) -> tuple[list[str], float]:
+    """What a model makes of each row, as files: their names, and the mean squared error.
+
+    Pictures are written block by block, so that any number of them fits into memory.
+    """
+    empty_folder(folder)
+    writer = write_pictures if isinstance(feed.format, ImageFormat) else write_table
+    errors: list[float] = []
+
+    def told(pairs: Iterator[Pair]) -> Iterator[Pair]:
+        for x, made in pairs:
+            yield x, made
+            errors.extend(np.square(x - made, dtype=np.float64).reshape(len(x), -1).mean(1))
+            progress(len(errors), len(feed))
+
+    files = writer(folder, feed.format, ids, told(rebuilt(model, feed)))  # pyright: ignore[reportArgumentType]
+    return files, float(np.mean(errors)) if errors else 0.0
+
 
 @torch.no_grad()
-def rebuild(model: Autoencoder, feed: Feed) -> tuple[np.ndarray, np.ndarray]:
-    """The rows as the model sees them and what it makes of them: two arrays (N, *S)."""
+def rebuilt(model: Autoencoder, feed: Feed) -> Iterator[Pair]:
+    """Blocks of rows as the model sees them, and of what it makes of them: (n, *S) each."""
     model.eval()
-    pairs = [(b.x.numpy(), reconstruct(model, b).numpy()) for b in feed.batches(BLOCK)]
-    return tuple(np.concatenate(part) for part in zip(*pairs, strict=True))  # pyright: ignore[reportReturnType]
+    for batch in feed.batches(BLOCK):
+        yield batch.x.numpy(), reconstruct(model, batch).numpy()
 
 
 def write_pictures(
-    folder: Path, fmt: ImageFormat, ids: tuple[str, ...], x: np.ndarray, made: np.ndarray
+    folder: Path, fmt: ImageFormat, ids: Sequence[str], pairs: Iterator[Pair]
 ) -> list[str]:
     """One PNG an example, named after it, and `_strip.png` with originals above."""
-    empty_folder(folder)
-    files, used = [], set()
-    for name, pixels in zip(ids, fmt.to_pixels(made), strict=True):
-        stem = unused(safe_name(name), used)
-        files.append(write_png(folder / f"{stem}.png", pixels).name)
-    strip = figures.reconstruction_strip(*(np.moveaxis(a[:10], 1, -1) for a in (x, made)))  # pyright: ignore[reportArgumentType]
+    files: list[str] = []
+    used: set[str] = set()
+    shown: Pair | None = None
+    for x, made in pairs:
+        shown = shown or (x[:10], made[:10])
+        for pixels in fmt.to_pixels(made):
+            stem = unused(safe_name(ids[len(files)]), used)
+            files.append(write_png(folder / f"{stem}.png", pixels).name)
+    if shown is None:
+        return files
+    first, last = (np.moveaxis(a, 1, -1) for a in shown)
+    strip = figures.reconstruction_strip(first, last)
     return [*files, figures.save(strip, folder / "_strip.png").name]
 
 
-def write_table(
-    folder: Path, fmt: Format, ids: tuple[str, ...], x: np.ndarray, made: np.ndarray
-) -> list[str]:
+def write_table(folder: Path, fmt: Format, ids: Sequence[str], pairs: Iterator[Pair]) -> list[str]:
     """`reconstructions.parquet`: id and the columns on their own scale."""
     import pyarrow as pa
     from pyarrow import parquet
 
-    empty_folder(folder)
-    values, sink = fmt.to_user(made.astype(np.float64)), pa.BufferOutputStream()
+    values = np.concatenate([fmt.to_user(made.astype(np.float64)) for _, made in pairs])
     columns = {"id": list(ids)} | {n: values[:, i] for i, n in enumerate(fmt.schema.columns)}
+    sink = pa.BufferOutputStream()
     parquet.write_table(pa.table(columns), sink)
     return [write(folder / "reconstructions.parquet", sink.getvalue().to_pybytes()).name]
 

@@ -130,7 +130,7 @@ def reconstruct(
     run: str = RUN,
     data: str = typer.Argument(..., metavar="DATA", help="Name, folder, zip, or file."),
     output: str = typer.Option("reconstructions", "-o", "--output", help="Folder to write into."),
-    most: int = typer.Option(1000, "-n", help="At most so many examples, from the first on."),
+    most: int = typer.Option(None, "-n", help="Only so many examples, from the first on."),
     split: str = s.SPLIT,
     data_dir: str = s.DATA_DIR,
     shape: str = s.SHAPE,
@@ -145,22 +145,20 @@ def reconstruct(
     from lemari.feed import Feed
     from lemari.machine import threads
     from lemari.metrics.image import psnr
-    from lemari.tasks.rebuild import rebuild, write_pictures, write_table
+    from lemari.tasks.rebuild import write_rebuilt
 
-    if most < 1:
+    if most is not None and most < 1:
         raise UsageError(f"-n is at least 1, not {most}.")
     progress, folder = Progress(as_json), Path(output)
     reading = s.options(data_dir, None, shape, label=label, drop=drop)
     fitted, rows = load(run, data, split, progress, **reading)
-    index = np.arange(min(most, len(rows)))
+    index, image = np.arange(len(rows))[:most], fitted.format.kind == "image"
+    feed, ids = Feed(rows.x, rows.y, fitted.format, index), rows.ids[: len(index)]
     with threads(fitted.recipe.threads):
-        x, made = rebuild(fitted.model, Feed(rows.x, rows.y, fitted.format, index))
-    image = fitted.format.kind == "image"
-    ids = rows.ids[: len(index)]
-    files = (write_pictures if image else write_table)(folder, fitted.format, ids, x, made)  # pyright: ignore[reportArgumentType]
-    mse = float(np.square(x - made, dtype=np.float64).mean()) if len(x) else 0.0
+        files, mse = write_rebuilt(folder, fitted.model, feed, ids, progress.counted("rebuilding"))
+    progress.clear()
     quality = f"MSE {mse:.5f}" + (f", PSNR {psnr(mse):.2f} dB" if image else "")
-    left = f" of {len(rows):,}; raise -n for more" if len(rows) > most else ""
+    left = f" of {len(rows):,}" if len(index) < len(rows) else ""
     result = {"rows": len(index), "of": len(rows), "mse": mse, "folder": str(folder.resolve()),
               "psnr": psnr(mse) if image else None, "files": files,
               "skipped": [asdict(item) for item in rows.skipped]}  # fmt: skip
