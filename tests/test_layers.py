@@ -45,7 +45,7 @@ LAYERS = [
     ("tasks",),
     ("serve_app",),
     ("surfaces",),
-    ("family",),
+    ("family", "__main__"),
 ]
 LEVEL = {name: level for level, row in enumerate(LAYERS) for name in row}
 MODULES = sorted(ROOT.rglob("*.py"))

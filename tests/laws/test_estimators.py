@@ -214,9 +214,9 @@ def test_rows_of_another_width_are_refused_in_a_sentence():
 @pytest.mark.parametrize(
     ("variant", "options", "said"),
     [
-        ("iwae", {"doubly": "false"}, "doubly is bool"),
-        ("vae", {"beta": "3"}, "beta is float"),
-        ("vae", {"latent": 2.5}, "latent is int"),
+        ("iwae", {"doubly": "false"}, "doubly is true or false"),
+        ("vae", {"beta": "3"}, "beta is a number"),
+        ("vae", {"latent": 2.5}, "latent is a whole number"),
         ("vae", {"beta": float("nan")}, "0 or more"),
     ],
 )

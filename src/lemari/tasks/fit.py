@@ -103,7 +103,7 @@ def train_in(
         restore(folder / "checkpoints", training)
         history = keep_history(folder, training.epoch)
         watch = Watch(course(model, history, len(train), job.recipe.batch_size))
-        if training.epoch or training.step:
+        if (training.epoch or training.step) and not training.finished:
             log(folder, f"goes on in epoch {training.epoch + 1} at step {training.step}")
         try:
             with logged(folder, show) as tell:
