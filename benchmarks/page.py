@@ -68,10 +68,13 @@ def quality(name: str, records: list[dict]) -> list[str]:
     lines.append("")
     for data, group in groups.items():
         seconds, first = [r["train_seconds"] for r in group if r["train_seconds"]], group[0]
-        took = f"{statistics.mean(seconds):.0f} s" if seconds else "time not taken (it was paused)"
+        took = (
+            f"{min(seconds):.0f} to {max(seconds):.0f} s" if seconds else "time not taken (paused)"
+        )
+        threads = " or ".join(str(n) for n in sorted({r["threads"] for r in group}))
         lines.append(
             f"{data}: {first['epochs']} epochs, {took} of "
-            f"training on {first['threads']} thread(s), {first['precision']}. Command: "
+            f"training on {threads} thread(s), {first['precision']}. Command: "
             f"`python benchmarks/quality.py {name} --data {data} --seeds "
             f"{' '.join(str(r['seed']) for r in group)} --threads {first['threads']}`"
         )

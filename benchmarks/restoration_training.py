@@ -95,13 +95,13 @@ SETTINGS: dict[str, dict] = {
         f"x{scale}": {
             "data": KODAK,
             "variant": "super-resolution-ae",
-            "options": {"scale": scale},
+            "options": {"scale": scale} | own,
             "channels": 1,
             "epochs": epochs,
             **PATCHES,
             "patch": 32 * scale,
         }
-        for scale, epochs in ((2, 6), (3, 4), (4, 7))
+        for scale, epochs, own in ((2, 6, {}), (3, 4, {}), (4, 12, {"likelihood": "student"}))
     },
 }
 
