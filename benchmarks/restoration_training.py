@@ -55,7 +55,7 @@ SETTINGS: dict[str, dict] = {
             "epochs": epochs,
             **SMALL,
         }
-        for name, level, epochs in (("mnist", 0.3, 6), ("mnist", 0.5, 8))
+        for name, level, epochs in (("mnist", 0.3, 5), ("mnist", 0.5, 8))
     },
     **{
         f"{name}-x2": {
